@@ -1,0 +1,260 @@
+"""What a verification found: one verdict, and everything that backs it."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+import numpy as np
+
+from simcert.numerals import exact, exact_list
+
+if TYPE_CHECKING:
+    from simcert.claim import Claim
+    from simcert.model import Model
+    from simcert.sampling import Statistics
+
+SCHEMA = "simcert-result/0.1"
+
+Stopped: TypeAlias = Literal[
+    "finished", "target reached", "time limit", "box limit", "interrupted", "unavailable"
+]
+
+
+class Verdict(StrEnum):
+    """The five answers. The first three are different guarantees and are never merged.
+
+    With a tolerance ε the verdict is about the claim. Without one nothing is claimed, and the
+    verdict names the strongest guarantee behind the numbers that are shown: ``proved`` (a worst
+    case), ``certified`` (a mean, quantiles), or ``inconclusive`` (none).
+    """
+
+    PROVED = "proved"
+    """d(f(x), g(x)) ≤ ε for every x of the region."""
+    BOUNDED = "bounded"
+    """P(d > ε) ≤ p, with certainty: no sampling is behind it."""
+    CERTIFIED = "certified"
+    """P(d > ε) ≤ p, with the claim's confidence over the verifier's own draws."""
+    REFUTED = "refuted"
+    """A replayed witness has d > ε, or P(d > ε) > p is established."""
+    INCONCLUSIVE = "inconclusive"
+    """None of these within the budget."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether this is one of the three guarantees."""
+        return self in (Verdict.PROVED, Verdict.BOUNDED, Verdict.CERTIFIED)
+
+
+@dataclass(frozen=True)
+class ModelReference:
+    """Which file a result speaks of.
+
+    Attributes:
+        path: where it was read from, as given.
+        sha256: lower-case hexadecimal digest of the file.
+        bytes: size of the file.
+        parameters: floating-point numbers among its constants.
+        operators: how often each operator occurs after normalisation.
+    """
+
+    path: str
+    sha256: str
+    bytes: int
+    parameters: int
+    operators: Mapping[str, int]
+
+    @classmethod
+    def of(cls, model: "Model") -> Self:
+        """Describes a loaded model."""
+        constants = model.graph.constants.values()
+        return cls(
+            path=str(model.path),
+            sha256=model.sha256,
+            bytes=len(model.data),
+            parameters=sum(c.size for c in constants if np.issubdtype(c.dtype, np.floating)),
+            operators=Counter(node.operator for node in model.graph.nodes),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "path": self.path,
+            "sha256": self.sha256,
+            "bytes": self.bytes,
+            "parameters": self.parameters,
+            "operators": dict(sorted(self.operators.items())),
+        }
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What the symbolic analysis established, without any sampling.
+
+    The three masses are probabilities under the claim's distribution; without a tolerance nothing
+    is decided and ``undecided_mass`` is 1.
+
+    Attributes:
+        bound: proved upper bound of d over the whole region; infinite when there is none.
+        per_output: proved upper bounds of |f_i − g_i| over the region; infinite likewise.
+        boxes: boxes that were bounded.
+        proved_mass: probability of the boxes on which d ≤ ε is proved (rounded down).
+        violated_mass: probability of the boxes on which d > ε is proved (rounded down).
+        undecided_mass: probability of all other boxes (rounded up).
+        complete: no box is left undecided.
+        stopped: why the search ended.
+        reason: why a bound is missing or the search could not run, in words; empty otherwise.
+        pairing: how the two graphs were aligned, in words.
+    """
+
+    bound: float
+    per_output: tuple[float, ...]
+    boxes: int
+    proved_mass: float
+    violated_mass: float
+    undecided_mass: float
+    complete: bool
+    stopped: Stopped
+    reason: str = ""
+    pairing: str = ""
+
+    @classmethod
+    def unavailable(cls, outputs: int, reason: str) -> Self:
+        """The proof of a pair that could not be analysed: everything is undecided."""
+        return cls(
+            bound=math.inf,
+            per_output=(math.inf,) * outputs,
+            boxes=0,
+            proved_mass=0.0,
+            violated_mass=0.0,
+            undecided_mass=1.0,
+            complete=False,
+            stopped="unavailable",
+            reason=reason,
+        )
+
+    @property
+    def violation_upper(self) -> float:
+        """Upper bound of P(d > ε) that is certain: all that is not proved may violate."""
+        if self.proved_mass == 1.0:
+            return 0.0
+        return min(1.0, math.nextafter(1.0 - self.proved_mass, math.inf))
+
+    @property
+    def violation_lower(self) -> float:
+        """Lower bound of P(d > ε) that is certain: the mass that is proved to violate."""
+        return self.violated_mass
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            **exact("bound", self.bound),
+            **exact_list("per_output", self.per_output),
+            "boxes": self.boxes,
+            **exact("proved_mass", self.proved_mass),
+            **exact("violated_mass", self.violated_mass),
+            **exact("undecided_mass", self.undecided_mass),
+            **exact("violation_upper", self.violation_upper),
+            "complete": self.complete,
+            "stopped": self.stopped,
+            "reason": self.reason or None,
+            "pairing": self.pairing or None,
+        }
+
+
+@dataclass(frozen=True)
+class Witness:
+    """An input on which the two files themselves were run, with what they answered.
+
+    Attributes:
+        input: the flattened input, in the model's input type (widened exactly).
+        box: index of the region's box that it lies in.
+        original_output: outputs of the original, flattened.
+        compressed_output: outputs of the compressed network, flattened.
+        divergence: d of these two outputs.
+        runtime: what ran the files, for example "ONNX Runtime 1.20, ORT_ENABLE_BASIC, CPU".
+    """
+
+    input: tuple[float, ...]
+    box: int
+    original_output: tuple[float, ...]
+    compressed_output: tuple[float, ...]
+    divergence: float
+    runtime: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            **exact_list("input", self.input),
+            "box": self.box,
+            **exact_list("original_output", self.original_output),
+            **exact_list("compressed_output", self.compressed_output),
+            **exact("divergence", self.divergence),
+            "runtime": self.runtime,
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer to one claim about one pair of files.
+
+    Attributes:
+        verdict: the answer.
+        claim: what was asked.
+        original: the reference network.
+        compressed: the network that is judged against it.
+        proof: what the symbolic analysis established.
+        statistics: what sampling established; None when nothing was drawn.
+        witness: the input with the largest divergence found, when it exceeds the tolerance.
+        explanation: what backs the verdict, sentence by sentence.
+        assumptions: what the verdict takes for granted, sentence by sentence.
+        seed: of every random draw.
+        threads: that the run was allowed to use.
+        elapsed_seconds: wall-clock time of the run.
+        versions: of SimCert, of what it computes with and of the platform.
+    """
+
+    verdict: Verdict
+    claim: "Claim"
+    original: ModelReference
+    compressed: ModelReference
+    proof: Proof
+    statistics: "Statistics | None"
+    witness: Witness | None
+    explanation: tuple[str, ...]
+    assumptions: tuple[str, ...]
+    seed: int
+    threads: int
+    elapsed_seconds: float
+    versions: Mapping[str, str]
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the claim holds; None when there is no tolerance, hence nothing to pass."""
+        return None if self.claim.tolerance is None else self.verdict.holds
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form: plain types, no NaN, no infinity.
+
+        A number that is compared with another one stands twice: ``name`` in decimal and
+        ``name_hex`` in hexadecimal. Both are null where there is none; ``reason`` then says why.
+        """
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict.value,
+            "passed": self.passed,
+            "claim": self.claim.to_dict(),
+            "original": self.original.to_dict(),
+            "compressed": self.compressed.to_dict(),
+            "proof": self.proof.to_dict(),
+            "statistics": None if self.statistics is None else self.statistics.to_dict(),
+            "witness": None if self.witness is None else self.witness.to_dict(),
+            "explanation": list(self.explanation),
+            "assumptions": list(self.assumptions),
+            "seed": self.seed,
+            "threads": self.threads,
+            "elapsed_seconds": self.elapsed_seconds,
+            "versions": dict(self.versions),
+        }
