@@ -9,6 +9,8 @@ import math
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 
+_EXACT = Context(prec=1100)  # any float64 has fewer than 1,100 significant decimal digits
+
 
 def format_upper(value: float, digits: int = 4) -> str:
     """Writes ``value`` with ``digits`` significant digits, never below it.
@@ -31,15 +33,26 @@ def format_lower(value: float, digits: int = 4) -> str:
     return _format(value, digits, ROUND_FLOOR)
 
 
-def _format(value: float, digits: int, rounding: str) -> str:
+def percent_upper(value: float, digits: int = 4) -> str:
+    """Writes the share ``value`` in percent, never below it (see format_upper)."""
+    return _format(value, digits, ROUND_CEILING, shift=2) + " %"
+
+
+def percent_lower(value: float, digits: int = 4) -> str:
+    """Writes the share ``value`` in percent, never above it (see format_upper)."""
+    return _format(value, digits, ROUND_FLOOR, shift=2) + " %"
+
+
+def _format(value: float, digits: int, rounding: str, shift: int = 0) -> str:
     if math.isnan(value):
         raise ValueError("a bound that is not a number cannot be written")
     if math.isinf(value):
         return "inf" if value > 0 else "-inf"
     if value == 0:
         return "0"
-    rounded = Context(prec=digits, rounding=rounding).create_decimal(Decimal(value))
-    if 1e-4 <= abs(value) < 1e9:
+    shifted = Decimal(value).scaleb(shift, _EXACT)
+    rounded = Context(prec=digits, rounding=rounding).create_decimal(shifted)
+    if Decimal("1e-4") <= abs(rounded) < Decimal("1e9"):
         return _without_trailing_zeros(f"{rounded:f}")
     mantissa, exponent = f"{rounded:e}".split("e")
     return f"{_without_trailing_zeros(mantissa)}e{int(exponent)}"

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-import numpy as np
-
 from simcert.numerals import exact, exact_list
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ class ModelReference:
             path=str(model.path),
             sha256=model.sha256,
             bytes=len(model.data),
-            parameters=sum(c.size for c in constants if np.issubdtype(c.dtype, np.floating)),
+            parameters=sum(c.size for c in constants if c.dtype.kind == "f"),
             operators=Counter(node.operator for node in model.graph.nodes),
         )
 

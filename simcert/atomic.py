@@ -1,0 +1,38 @@
+"""Files that appear whole or not at all."""
+
+import os
+import secrets
+from pathlib import Path
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes ``data`` to ``path``: a reader sees the old file or the new one, never a part.
+
+    The bytes go to a fresh file in the same folder, are flushed to the disk, and then take the
+    name. When anything fails, the fresh file is removed and ``path`` is as it was.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    path = path.resolve()  # a link keeps pointing: what it points to is replaced
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _flush_folder(path.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes the new name durable, where folders can be opened (not on Windows)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,88 @@
+"""Building the certificate of a passing result.
+
+The envelope is an in-toto Statement v1 (https://github.com/in-toto/attestation, spec/v1): its
+subject is the compressed file, named by its SHA-256 alone; everything else, the original included,
+is in the predicate. Its type is SimCert's own, with a version.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from simcert.errors import SimcertError
+from simcert.numerals import exact
+from simcert.result import ModelReference, Result
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "tag:simcert,2026:certificate/v0.1"
+
+
+class CertificateError(SimcertError):
+    """A certificate was asked for a result that did not pass."""
+
+
+def build(result: Result, issued: datetime) -> dict[str, Any]:
+    """Builds the statement of a passing result.
+
+    Args:
+        result: proved, bounded or certified, with a tolerance.
+        issued: when, with a time zone.
+
+    Returns:
+        The statement as plain JSON types; numbers that are compared stand in decimal and in
+        hexadecimal.
+
+    Raises:
+        CertificateError: ``result`` did not pass.
+    """
+    if not result.passed:
+        claimed = "there was no tolerance, so nothing was claimed"
+        raise CertificateError(
+            "no certificate: " + (claimed if result.passed is None else f"{result.verdict}")
+        )
+    proof = result.proof
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [_resource(result.compressed)],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "original": _resource(result.original) | _size(result.original),
+            "compressed": _size(result.compressed),
+            "claim": result.claim.to_dict(),
+            "guarantee": {
+                "kind": result.verdict.value,
+                "explanation": list(result.explanation),
+                "shares": {
+                    **exact("proved", proof.proved_mass),
+                    **exact("violated", proof.violated_mass),
+                    **exact("undecided", proof.undecided_mass),
+                },
+            },
+            "arithmetic": result.claim.arithmetic,
+            "assumptions": list(result.assumptions),
+            "evidence": {
+                "proof": proof.to_dict(),
+                "statistics": None if result.statistics is None else result.statistics.to_dict(),
+                "largest_seen": None if result.witness is None else result.witness.to_dict(),
+            },
+            "run": {
+                "issued": issued.astimezone(UTC).isoformat(timespec="seconds"),
+                "elapsed_seconds": result.elapsed_seconds,
+                "seed": result.seed,
+                "threads": result.threads,
+                "versions": dict(result.versions),
+            },
+        },
+    }
+
+
+def _resource(model: ModelReference) -> dict[str, Any]:
+    return {"name": Path(model.path).name, "digest": {"sha256": model.sha256}}
+
+
+def _size(model: ModelReference) -> dict[str, Any]:
+    return {
+        "bytes": model.bytes,
+        "parameters": model.parameters,
+        "operators": dict(sorted(model.operators.items())),
+    }

@@ -1,0 +1,79 @@
+"""The command line: one command a file, loaded when it is used; the only place that prints."""
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from simcert.cli.status import Status
+from simcert.errors import SimcertError
+from simcert.report.printable import printable
+
+_COMMANDS = {
+    "verify": "Verify that a compressed network behaves like the original.",
+    "prune": "Compress a network.",
+}
+
+
+class _Commands(click.Group):
+    """A group that imports a command only to run it, and turns every failure into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(import_module(f"simcert.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type checker
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        with _one_line_errors(debug=ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _one_line_errors(*, debug: bool) -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.Exit:
+        raise
+    except click.ClickException as error:
+        error.exit_code = Status.ERROR  # click's own is 1 for some, which here means "refuted"
+        raise
+    except (KeyboardInterrupt, click.Abort):
+        _stop("interrupted", Status.INTERRUPTED)
+    except SimcertError as error:
+        _stop(f"error: {error}", Status.ERROR)
+    except OSError as error:
+        _stop(f"error: {error}", Status.ERROR)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug must not exit with 1
+        if debug:
+            traceback.print_exc()
+        hint = "" if debug else "; `simcert --debug ...` shows where; please report it"
+        _stop(f"internal error: {type(error).__name__}: {error}{hint}", Status.ERROR)
+
+
+def _stop(message: str, status: Status) -> NoReturn:
+    click.echo(f"simcert: {printable(message)}", err=True)
+    sys.exit(status)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit status: 0 the claim holds, 1 refuted, 2 error, 3 inconclusive.",
+)
+@click.option("--debug", is_flag=True, help="Show where an internal error happened.")
+@click.version_option(package_name="simcert", prog_name="simcert")
+def main(debug: bool) -> None:
+    """Certifies that a compressed neural network still behaves like the original."""
