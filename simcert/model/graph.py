@@ -1,14 +1,21 @@
 """A network as a typed graph, free of protobuf: what every later stage reads."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simcert.errors import ModelError
+
 Array: TypeAlias = NDArray[np.generic]
-Attribute: TypeAlias = int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | Array
+Attribute: TypeAlias = (
+    int | float | str | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | Array
+)
+
+LATEST_OPSET = 21
 
 
 @dataclass(frozen=True)
@@ -19,13 +26,24 @@ class TensorInfo:
     shape: tuple[int | None, ...]
     dtype: np.dtype[np.generic]
 
+    @property
+    def sample(self) -> tuple[int, ...]:
+        """The shape of one sample: every symbolic size, which can only be the batch, is 1."""
+        return tuple(1 if size is None else size for size in self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements of one sample."""
+        return math.prod(self.sample)
+
 
 @dataclass(frozen=True)
 class Node:
-    """One operator of the default ONNX domain.
+    """One operator of the default ONNX domain, or ``domain::Operator`` of another one.
 
-    An omitted optional input is the empty string. Attributes hold plain Python values; tensors
-    become arrays.
+    An omitted optional input or an output that nothing reads is the empty string. Attributes hold
+    plain Python values; tensors become arrays. ``opset`` is the version of the operator set that
+    the node is to be read in.
     """
 
     operator: str
@@ -33,6 +51,39 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    opset: int = LATEST_OPSET
+
+    def integer(self, name: str, default: int) -> int:
+        """Return the attribute ``name``, a whole number."""
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, int) else self._mistyped(name)
+
+    def real(self, name: str, default: float) -> float:
+        """Return the attribute ``name``, a float."""
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, float) else self._mistyped(name)
+
+    def text(self, name: str, default: str) -> str:
+        """Return the attribute ``name``, a string."""
+        value = self.attributes.get(name, default)
+        return value if isinstance(value, str) else self._mistyped(name)
+
+    def integers(self, name: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """Return the attribute ``name``, a list of whole numbers."""
+        value = self.attributes.get(name, default)
+        if not isinstance(value, tuple):
+            return self._mistyped(name)
+        return tuple(item if isinstance(item, int) else self._mistyped(name) for item in value)
+
+    def array(self, name: str) -> Array | None:
+        """Return the attribute ``name``, a tensor; None where it is absent."""
+        value = self.attributes.get(name)
+        return value if value is None or isinstance(value, np.ndarray) else self._mistyped(name)
+
+    def _mistyped(self, name: str) -> NoReturn:
+        raise ModelError(
+            f"attribute {name!r} of node {self.name!r} ({self.operator}) has the wrong type"
+        )
 
 
 @dataclass(frozen=True)

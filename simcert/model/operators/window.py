@@ -1,0 +1,72 @@
+"""The geometry of sliding windows, which convolutions and pools share."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from simcert.model.graph import Node
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a window stands, one entry per spatial axis.
+
+    ``before`` and ``after`` are the elements of padding that belong to the operator; ``overhang``
+    are those beyond them that a last, incomplete window reaches into (``ceil_mode``).
+    """
+
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    overhang: tuple[int, ...]
+
+
+def window(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Window:
+    """Return the window of ``node`` over spatial axes of ``size``.
+
+    Explicit padding, ``auto_pad`` and ``ceil_mode`` are resolved as the ONNX specification of Conv
+    and of the pools defines them; a window that would start in the padding after the input is
+    dropped.
+    """
+    axes = len(size)
+    strides = node.integers("strides", (1,) * axes)
+    dilations = node.integers("dilations", (1,) * axes)
+    pads = node.integers("pads", (0,) * (2 * axes))
+    mode = node.text("auto_pad", "NOTSET")
+    before, after, overhang = [], [], []
+    for axis in range(axes):
+        reach = dilations[axis] * (kernel[axis] - 1) + 1
+        stride, length = strides[axis], size[axis]
+        if mode in ("SAME_UPPER", "SAME_LOWER"):
+            total = max(0, (-(-length // stride) - 1) * stride + reach - length)
+            small = total // 2
+            first, last = (small, total - small) if mode == "SAME_UPPER" else (total - small, small)
+        elif mode == "VALID":
+            first, last = 0, 0
+        else:
+            first, last = pads[axis], pads[axes + axis]
+        padded = length + first + last
+        extra = 0
+        if node.integer("ceil_mode", 0):
+            steps = -(-(padded - reach) // stride)
+            if steps * stride >= length + first:
+                steps -= 1
+            extra = max(0, steps * stride + reach - padded)
+        before.append(first)
+        after.append(last)
+        overhang.append(extra)
+    return Window(tuple(kernel), strides, dilations, tuple(before), tuple(after), tuple(overhang))
+
+
+def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float) -> Tensor:
+    """Return ``x`` with ``value`` around its last axes; a negative amount removes elements."""
+    if not any(before) and not any(after):
+        return x
+    amounts = [
+        amount for pair in zip(reversed(before), reversed(after), strict=True) for amount in pair
+    ]
+    return functional.pad(x, amounts, value=value)
