@@ -7,9 +7,7 @@ from simcert.errors import UnsupportedOperatorError
 from simcert.model.graph import Graph
 from simcert.model.operators import OPERATORS, apply
 from simcert.model.operators.kernel import tensor
-
-_ROWS = 10_000
-_ELEMENTS = 2**24  # of the largest tensor, over the rows that run together
+from simcert.model.sample import rows_at_once
 
 
 class Executor:
@@ -49,7 +47,7 @@ class Executor:
             [name for name in dict.fromkeys(node.inputs) if name and last[name] is node]
             for node in graph.nodes
         ]
-        self._rows = 0
+        self._rows = rows_at_once(graph)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Run a batch.
@@ -63,10 +61,6 @@ class Executor:
         Raises:
             ModelError: a node does not fit its inputs.
         """
-        if not self._rows:
-            sample = self.activations(torch.zeros(self.graph.input.size))
-            largest = max(value.numel() for value in sample.values())
-            self._rows = min(_ROWS, max(1, _ELEMENTS // max(1, largest)))
         x = x.to(self.device, self.dtype)
         rows: Tensor = torch.func.vmap(self._output, chunk_size=self._rows)(x)
         return rows

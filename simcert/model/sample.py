@@ -9,6 +9,9 @@ from simcert.model.graph import Graph
 from simcert.model.operators import apply
 from simcert.model.operators.kernel import tensor
 
+_ROWS = 10_000
+_ELEMENTS = 2**24
+
 
 def sample(graph: Graph) -> dict[str, Tensor]:
     """Run a sample of zeros through the graph, each tensor in the type that the file gives it.
@@ -30,3 +33,14 @@ def sample(graph: Graph) -> dict[str, Tensor]:
             continue
         values.update(zip(node.outputs, outputs, strict=False))
     return values
+
+
+def rows_at_once(graph: Graph) -> int:
+    """Return how many samples to run together, so that the largest tensor stays within bounds.
+
+    One batch of a million rows is several times slower than chunks that stay near the caches.
+    """
+    computed = [
+        value.numel() for name, value in sample(graph).items() if name not in graph.constants
+    ]
+    return min(_ROWS, max(1, _ELEMENTS // max(1, *computed)))

@@ -1,0 +1,187 @@
+"""Running the file itself, in ONNX Runtime.
+
+What SimCert certifies is the graph that the file holds, so the session runs at
+``ORT_ENABLE_BASIC``: the default level replaces operators of quantised graphs by integer kernels
+that compute something else.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, numpy_helper
+from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+from simcert.errors import ModelError
+from simcert.model import Model
+from simcert.model.sample import rows_at_once
+
+Float = NDArray[np.float64]
+
+_ERRORS = (
+    state.Fail,
+    state.InvalidArgument,
+    state.InvalidGraph,
+    state.InvalidProtobuf,
+    state.NoModel,
+    state.NotImplemented,
+    state.RuntimeException,
+    RuntimeError,
+    ValueError,
+)
+_TRIALS = 8  # rows on which batches are compared with single rows
+_AGREEMENT = 1e-5  # of the largest output
+
+
+class Runtime:
+    """Runs the file of a model in ONNX Runtime, on the CPU.
+
+    A model with a fixed batch of 1 runs in batches on a copy, in memory, whose batch is symbolic.
+    Batches are used only where they agree with the unmodified file, row by row, on a few random
+    rows; otherwise every row is run by itself.
+
+    Args:
+        model: the model.
+        threads: threads within one operator.
+
+    Attributes:
+        inputs: elements of one input sample.
+        outputs: elements of one output sample.
+        dtype: the type that inputs are rounded to.
+
+    Raises:
+        ModelError: ONNX Runtime cannot load or run the file.
+    """
+
+    def __init__(self, model: Model, threads: int = 1) -> None:
+        self._model = model
+        self._exact = self._session(model.data, threads)
+        self._sample = model.graph.input.sample
+        self.dtype = model.graph.input.dtype
+        self.inputs = model.graph.input.size
+        self.outputs = self._step(self._exact, np.zeros((1, self.inputs))).size
+        self._rows = rows_at_once(model.graph)
+        self._batches = self._find_batches(threads)
+
+    @property
+    def batched(self) -> bool:
+        """Whether ``run`` runs batches; otherwise it runs rows one by one."""
+        return self._batches is not None
+
+    def run(self, x: ArrayLike) -> Float:
+        """Run a batch of inputs.
+
+        Args:
+            x: (n, inputs), rounded to the input type of the model.
+
+        Returns:
+            (n, outputs): the outputs of the float run, widened exactly. NaN and infinity are
+            returned as they come.
+
+        Raises:
+            ModelError: ONNX Runtime fails.
+        """
+        if self._batches is None:
+            return self.run_exact(x)
+        return self._loop(self._batches, x, self._rows)
+
+    def run_exact(self, x: ArrayLike) -> Float:
+        """Run the unmodified file, row by row; as ``run`` otherwise."""
+        return self._loop(self._exact, x, 1)
+
+    def _loop(self, session: Any, x: ArrayLike, rows: int) -> Float:
+        x = np.asarray(x)
+        if x.ndim != 2 or x.shape[1] != self.inputs:
+            raise ValueError(f"inputs of shape {x.shape}, expected (n, {self.inputs})")
+        y = np.empty((len(x), self.outputs))
+        for start in range(0, len(x), rows):
+            chunk = x[start : start + rows]
+            y[start : start + rows] = self._step(session, chunk).reshape(len(chunk), self.outputs)
+        return y
+
+    def _step(self, session: Any, x: NDArray[Any]) -> NDArray[Any]:
+        shape = self._sample if len(x) == 1 else (len(x), *self._sample[1:])
+        name = self._model.graph.input.name
+        rows = np.ascontiguousarray(x, dtype=self.dtype).reshape(shape)
+        try:
+            outputs: list[NDArray[Any]] = session.run(None, {name: rows})
+        except _ERRORS as error:
+            raise self._failure("run", error) from error
+        return outputs[0]
+
+    def _session(self, data: bytes, threads: int) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except _ERRORS as error:
+            raise self._failure("load", error) from error
+
+    def _failure(self, action: str, error: Exception) -> ModelError:
+        return ModelError(f"{self._model.path}: ONNX Runtime cannot {action} the file: {error}")
+
+    def _find_batches(self, threads: int) -> Any | None:
+        """Return a session that runs batches as the file runs single rows, or None."""
+        shape = self._model.graph.input.shape
+        if not shape or shape[0] not in (1, None) or shape == (1,):
+            return None
+        generator = np.random.default_rng(0)
+        trial = generator.standard_normal((_TRIALS, self.inputs))
+        trial[::2] = generator.random((len(trial[::2]), self.inputs))
+        expected = self.run_exact(trial)
+        try:
+            session = self._exact
+            if shape[0] == 1:
+                session = self._session(with_symbolic_batch(self._model.data), threads)
+            found = self._loop(session, trial, _TRIALS)
+        except (ModelError, ValueError):
+            return None
+        scale = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
+        agrees = np.allclose(found, expected, rtol=0.0, atol=_AGREEMENT * scale, equal_nan=True)
+        return session if agrees else None
+
+
+def with_symbolic_batch(data: bytes) -> bytes:
+    """Return an ONNX model with its baked batch of 1 made symbolic, as far as can be guessed.
+
+    The leading size of the input and of the output becomes symbolic, stored shapes in between are
+    dropped, and a Reshape to a constant shape with a leading 1 takes the size from its input. The
+    result may be wrong (a leading 1 need not be the batch): compare it before use.
+    """
+    model = onnx.ModelProto()
+    model.ParseFromString(data)
+    graph = model.graph
+    constants: dict[str, TensorProto] = {value.name: value for value in graph.initializer}
+    for value in (*graph.input, *graph.output):
+        axes = value.type.tensor_type.shape.dim
+        if value.name not in constants and axes and axes[0].dim_value == 1:
+            axes[0].dim_param = "simcert_batch"
+    del graph.value_info[:]
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[node.output[0]] = node.attribute[0].t
+    for name in _shapes_only(graph, constants):
+        shape = numpy_helper.to_array(constants[name]).copy()
+        if shape.ndim == 1 and shape.size > 1 and shape[0] == 1:
+            shape[0] = 0 if (shape == -1).any() else -1
+            constants[name].CopyFrom(numpy_helper.from_array(shape, name))
+    return bytes(model.SerializeToString())
+
+
+def _shapes_only(graph: onnx.GraphProto, constants: Mapping[str, TensorProto]) -> set[str]:
+    """Return the constants that nothing but Reshape reads, as the shape it makes."""
+    shapes: set[str] = set()
+    others: set[str] = set()
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            shape = node.op_type == "Reshape" and position == 1
+            (shapes if shape else others).add(name)
+    return (shapes - others) & constants.keys()
