@@ -1,0 +1,135 @@
+"""Affine steps, alone and as a difference: exact but for rounding.
+
+a' = W_f a + α,   b' = W_g b + β,   δ' = W_f δ + (W_f − W_g) b + (α − β)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from simcert.bounds.blocks import Blocks, add, weighted
+from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.rounding import gamma
+from simcert.model.linear import LinearMap, Zero
+from simcert.model.program import Affine
+from simcert.pairing import DualNode
+
+
+class AffineRule:
+    """Σ_k W_k x_k + bias of one network."""
+
+    def __init__(self, step: Affine, depth: int, device: torch.device) -> None:
+        """Prepare ``step`` of a program with ``depth`` steps."""
+        self.maps = [linear.to(device) for linear in step.maps]
+        self.absolute = [linear.absolute() for linear in self.maps]
+        self.bias = step.bias.to(device)
+        self.gamma = _gamma(self.maps, depth)
+
+    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
+        """Return the interval (B, size) and the rounding error per unit of coefficient."""
+        return _interval(self.maps, self.absolute, operands, self.bias, self.bias.abs(), self.gamma)
+
+    def backward(
+        self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
+    ) -> list[Tensor]:
+        """Return c W for each operand."""
+        constant += c @ self.bias
+        constant += weighted(c.abs(), relaxation, box)
+        return [linear.transpose(c) for linear in self.maps]
+
+
+class DualRelaxation(NamedTuple):
+    """Rounding errors (B, size) per unit of the coefficients on a', b' and δ'."""
+
+    f: Tensor
+    g: Tensor
+    delta: Tensor
+
+
+class AffineDualRule:
+    """An aligned affine node."""
+
+    def __init__(self, node: DualNode, depth: int, device: torch.device) -> None:
+        """Prepare an aligned node of a dual program with ``depth`` nodes."""
+        if not isinstance(node.f, Affine) or not isinstance(node.g, Affine):
+            raise TypeError("an affine dual rule needs two affine steps")
+        self.f = AffineRule(node.f, depth, device)
+        self.g = AffineRule(node.g, depth, device)
+        self.differences = [linear.to(device) for linear in node.differences]
+        self.bias = self.f.bias - self.g.bias
+        self.maps = [*self.f.maps, *self.differences]
+        self.absolute = [linear.absolute() for linear in self.maps]
+        # Constants computed in float64 carry a rounding error of their own, which does not cancel.
+        self.bias_size = self.bias.abs() if node.exact else self.f.bias.abs() + self.g.bias.abs()
+        self.exact = node.exact
+        self.gamma = _gamma(self.maps, depth)
+
+    def forward(self, operands: Sequence[Triple]) -> tuple[Interval, DualRelaxation]:
+        """Return the interval of δ' (B, size) and the rounding errors."""
+        a, b, delta = ([known(t[i]) for t in operands] for i in range(3))
+        interval, error = _interval(
+            self.maps, self.absolute, [*delta, *b], self.bias, self.bias_size, self.gamma
+        )
+        f_error, g_error = self.f.forward(a)[1], self.g.forward(b)[1]
+        if not self.exact:
+            error = error + f_error + g_error
+            interval = Interval(interval.lower - error, interval.upper + error)
+        return interval, DualRelaxation(f_error, g_error, error)
+
+    def backward(
+        self, blocks: Blocks, relaxation: DualRelaxation, box: Tensor, constant: Tensor
+    ) -> list[Blocks]:
+        """Return the three blocks for each operand."""
+        count = len(self.differences)
+        f: list[Tensor | None] = [None] * count
+        g: list[Tensor | None] = [None] * count
+        delta: list[Tensor | None] = [None] * count
+        if blocks.f is not None:
+            f = list(self.f.backward(blocks.f, relaxation.f, box, constant))
+        if blocks.g is not None:
+            g = list(self.g.backward(blocks.g, relaxation.g, box, constant))
+        if blocks.delta is not None:
+            constant += blocks.delta @ self.bias
+            constant += weighted(blocks.delta.abs(), relaxation.delta, box)
+            for k, (linear, difference) in enumerate(
+                zip(self.f.maps, self.differences, strict=True)
+            ):
+                delta[k] = linear.transpose(blocks.delta)
+                if not isinstance(difference, Zero):
+                    g[k] = add(g[k], difference.transpose(blocks.delta))
+        return [Blocks(*c) for c in zip(f, g, delta, strict=True)]
+
+
+def _gamma(maps: Sequence[LinearMap], depth: int) -> float:
+    """Return γ for one step, with room for the sums over all steps of a program."""
+    return gamma(sum(linear.terms for linear in maps) + 8 * depth + 64)
+
+
+def _interval(
+    maps: Sequence[LinearMap],
+    absolute: Sequence[LinearMap],
+    operands: Sequence[Interval],
+    bias: Tensor,
+    bias_size: Tensor,
+    factor: float,
+) -> tuple[Interval, Tensor]:
+    """Bound Σ W x + bias; the rounding error is γ (Σ |W| max |x| + |bias|)."""
+    boxes = len(operands[0].lower)
+    centre = bias.expand(boxes, -1)
+    radius = torch.zeros_like(centre)
+    magnitude = bias_size.expand(boxes, -1)
+    for linear, size, operand in zip(maps, absolute, operands, strict=True):
+        if isinstance(linear, Zero):
+            continue
+        middle, half = operand.centre_radius()
+        centre = centre + linear.forward(middle)
+        half = size.forward(half)
+        radius = radius + half
+        magnitude = magnitude + size.forward(middle.abs()) + half
+    error = factor * magnitude
+    radius = radius + 2 * error
+    return Interval(centre - radius, centre + radius).without_nan(), error

@@ -1,0 +1,38 @@
+"""Coefficients on the three quantities of a dual node."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Blocks(NamedTuple):
+    """Coefficients (rows, size) on a, b and δ of one node; None is zero."""
+
+    f: Tensor | None = None
+    g: Tensor | None = None
+    delta: Tensor | None = None
+
+    def plus(self, other: Blocks) -> Blocks:
+        """Return the sum of two functions of the same node."""
+        return Blocks(*(add(x, y) for x, y in zip(self, other, strict=True)))
+
+    def without_delta(self) -> Blocks:
+        """Return the same function written without δ = a − b: the product network."""
+        if self.delta is None:
+            return self
+        return Blocks(add(self.f, self.delta), add(self.g, -self.delta))
+
+
+def add(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+    """Return the sum of two coefficient blocks, either of which may be zero (None)."""
+    if left is None or right is None:
+        return right if left is None else left
+    return left + right
+
+
+def weighted(c: Tensor, per_box: Tensor, box: Tensor) -> Tensor:
+    """Return Σ_i c_i · per_box_i for each row: (R, size), (B, size), (R,) → (R,)."""
+    return torch.einsum("rn,rn->r", c, per_box[box])

@@ -1,0 +1,83 @@
+"""Intervals of a (in the original), b (in the compressed network) and δ = a − b."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from simcert.bounds.rounding import UNIT_ROUNDOFF
+
+
+class Interval(NamedTuple):
+    """Lower and upper bounds of a tensor, each (boxes, size). NaN never stays in one."""
+
+    lower: Tensor
+    upper: Tensor
+
+    @property
+    def magnitude(self) -> Tensor:
+        """Return max |x| over the interval."""
+        return torch.maximum(self.lower.abs(), self.upper.abs())
+
+    def centre_radius(self) -> tuple[Tensor, Tensor]:
+        """Return a midpoint and a radius that together contain the interval."""
+        centre = (self.lower + self.upper) / 2
+        radius = torch.maximum(self.upper - centre, centre - self.lower)
+        return centre, radius * (1 + 4 * UNIT_ROUNDOFF)
+
+    def intersect(self, other: Interval) -> Interval:
+        """Return what both say.
+
+        Two valid bounds always overlap; where rounding noise of a point-wide box would leave an
+        empty interval, the first one is kept.
+        """
+        lower = torch.maximum(self.lower, other.lower)
+        upper = torch.minimum(self.upper, other.upper)
+        empty = lower > upper
+        return Interval(
+            torch.where(empty, self.lower, lower), torch.where(empty, self.upper, upper)
+        )
+
+    def plus(self, other: Interval) -> Interval:
+        """Return the interval of the sum, rounded outward."""
+        return Interval(self.lower + other.lower, self.upper + other.upper).widen_relative()
+
+    def minus(self, other: Interval) -> Interval:
+        """Return the interval of the difference, rounded outward."""
+        return Interval(self.lower - other.upper, self.upper - other.lower).widen_relative()
+
+    def widen_relative(self) -> Interval:
+        """Move both ends outward by a few units in the last place; zeros stay."""
+        return Interval(
+            self.lower - self.lower.abs() * (4 * UNIT_ROUNDOFF),
+            self.upper + self.upper.abs() * (4 * UNIT_ROUNDOFF),
+        )
+
+    def without_nan(self) -> Interval:
+        """Replace NaN (an overflow somewhere) by no information."""
+        infinity = float("inf")
+        return Interval(
+            torch.nan_to_num(self.lower, nan=-infinity, posinf=infinity, neginf=-infinity),
+            torch.nan_to_num(self.upper, nan=infinity, posinf=infinity, neginf=-infinity),
+        )
+
+
+class Triple(NamedTuple):
+    """The intervals of a dual node's a, b and δ; None where a network lacks the tensor."""
+
+    a: Interval | None
+    b: Interval | None
+    delta: Interval | None
+
+
+def known(interval: Interval | None) -> Interval:
+    """Return an interval that the construction of the dual program guarantees.
+
+    Raises:
+        AssertionError: the dual program is ill-formed.
+    """
+    if interval is None:
+        raise AssertionError("a network reads a tensor that it does not have")
+    return interval

@@ -1,0 +1,308 @@
+"""The dual-network symbolic propagator: bounds of f, g and f − g on batches of boxes.
+
+A linear function c_f·a + c_g·b + c_δ·δ of the tensors of one dual node is carried backward to the
+input, where a = b = x and δ = 0, so that the three blocks add up to one linear function of x.
+Affine steps are exact, relu is replaced by lines and planes. Because a − b − δ = 0, coefficients may
+be moved between the blocks: c_f and c_g of opposite sign are moved into c_δ, which is what keeps
+small differences small; without it this is the product network.
+
+Coefficients are packed: each row belongs to one box, so that only the neurons that are unstable on
+a box cost work there, and a step through a layer is one large matrix product for the whole batch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from simcert.bounds.affine import AffineDualRule, AffineRule
+from simcert.bounds.blocks import Blocks, add, weighted
+from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.relu import ReluDualRule, ReluRule
+from simcert.bounds.rounding import gamma
+from simcert.bounds.rule import DualRule, Rule
+from simcert.model.linear import Diagonal
+from simcert.model.program import Affine, Relu, Step
+from simcert.pairing import DualNode, DualProgram
+
+_CHUNK_ELEMENTS = 1 << 18
+"""Coefficients of one block handled at once: about what stays in a core's cache."""
+
+
+class OutOfTimeError(Exception):
+    """The deadline passed in the middle of a batch; its boxes stay undecided."""
+
+
+class RowBounds(NamedTuple):
+    """Bounds of S linear functions of the outputs on each of B boxes.
+
+    ``lower`` and ``upper`` are (B, S). ``lower_slope`` and ``upper_slope`` (B, S, inputs) are the
+    coefficients of the linear bounds behind them, which say where to split and where to look for a
+    witness. ``triples`` are the intervals of the dual nodes.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    lower_slope: Tensor
+    upper_slope: Tensor
+    triples: list[Triple]
+
+
+@dataclass
+class _Batch:
+    """What is known about a batch of boxes, node by node."""
+
+    box: Interval
+    deadline: float
+    triples: list[Triple] = field(default_factory=list)
+    f: list[Any] = field(default_factory=list)
+    g: list[Any] = field(default_factory=list)
+    dual: list[Any] = field(default_factory=list)
+
+
+class _Layer:
+    """A dual node with its rules."""
+
+    def __init__(self, node: DualNode, depth: int, device: torch.device) -> None:
+        self.node = node
+        self.f = _rule(node.f, depth, device)
+        self.g = _rule(node.g, depth, device)
+        self.dual: DualRule | None = None
+        if node.aligned and isinstance(node.f, Affine):
+            self.dual = AffineDualRule(node, depth, device)
+        elif node.aligned and isinstance(node.f, Relu):
+            self.dual = ReluDualRule()
+
+
+class Propagator:
+    """Bounds linear functions f·c_f + g·c_g + (f − g)·c_δ of the outputs over boxes of inputs.
+
+    Args:
+        dual: the aligned pair.
+        f: coefficients c_f (S, outputs).
+        g: coefficients c_g (S, outputs).
+        delta: coefficients c_δ (S, outputs).
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        dual: DualProgram,
+        f: Tensor,
+        g: Tensor,
+        delta: Tensor,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self._device = torch.device(device)
+        self._layers = [_Layer(node, len(dual.nodes), self._device) for node in dual.nodes]
+        self._coefficients = [c.to(self._device, torch.float64) for c in (f, g, delta)]
+        self._refined = _read_by_relu(dual) - _exact_by_intervals(dual)
+        self._width = max(node.size for node in dual.nodes)
+
+    def bound(self, lower: Tensor, upper: Tensor, deadline: float = math.inf) -> RowBounds:
+        """Bound the S functions on each box.
+
+        Args:
+            lower: lower corners (B, inputs), float64.
+            upper: upper corners (B, inputs), float64.
+            deadline: value of ``time.monotonic()`` after which to give up.
+
+        Raises:
+            OutOfTimeError: the deadline passed.
+        """
+        box = Interval(lower.to(self._device), upper.to(self._device))
+        batch = _Batch(box, deadline)
+        for index, layer in enumerate(self._layers):
+            self._forward(layer, batch)
+            if index in self._refined:
+                batch.triples[index] = self._refine(index, batch)
+        return self._bound_rows(batch)
+
+    # -- forward: intervals and relaxations ------------------------------------------------------
+
+    def _forward(self, layer: _Layer, batch: _Batch) -> None:
+        """Append the intervals and the relaxations of one node."""
+        node = layer.node
+        a = b = delta = f = g = dual = None
+        if not batch.triples:
+            zero = torch.zeros_like(batch.box.lower)
+            a, b, delta = batch.box, batch.box, Interval(zero, zero)
+        if layer.f is not None:
+            a, f = layer.f.forward([known(batch.triples[o].a) for o in node.f_operands])
+        if layer.g is not None:
+            b, g = layer.g.forward([known(batch.triples[o].b) for o in node.g_operands])
+        if delta is None and a is not None and b is not None:
+            delta = a.minus(b).without_nan()
+            if layer.dual is not None:
+                own, dual = layer.dual.forward([batch.triples[o] for o in node.f_operands])
+                delta = own.without_nan().intersect(delta)
+        batch.triples.append(Triple(a, b, delta))
+        batch.f.append(f)
+        batch.g.append(g)
+        batch.dual.append(dual)
+
+    def _refine(self, index: int, batch: _Batch) -> Triple:
+        """Bound symbolically the neurons of one node that intervals leave unstable."""
+        a, b, delta = batch.triples[index]
+        if a is not None:
+            a = self._refine_block(index, a, (a.lower < 0) & (a.upper > 0), "f", batch)
+        if b is not None:
+            b = self._refine_block(index, b, (b.lower < 0) & (b.upper > 0), "g", batch)
+        if a is None or b is None or delta is None:
+            return Triple(a, b, delta)
+        delta = delta.intersect(a.minus(b).without_nan())
+        # No plane reads δ's bounds where both neurons are active (Δ = δ) or both inactive (Δ = 0).
+        settled = (a.lower >= 0) & (b.lower >= 0) | (a.upper <= 0) & (b.upper <= 0)
+        wanted = ~settled & (delta.lower < delta.upper)
+        delta = self._refine_block(index, delta, wanted, "delta", batch)
+        a = a.intersect(b.plus(delta).without_nan())
+        b = b.intersect(a.minus(delta).without_nan())
+        return Triple(a, b, delta)
+
+    def _refine_block(
+        self, index: int, interval: Interval, wanted: Tensor, block: str, batch: _Batch
+    ) -> Interval:
+        """Intersect the interval of a, b or δ with symbolic bounds where ``wanted`` (B, size)."""
+        box, neuron = wanted.nonzero(as_tuple=True)
+        lower, upper = interval.lower.clone(), interval.upper.clone()
+        for part in self._chunks(len(box)):
+            at = box[part], neuron[part]
+            unit = torch.zeros(len(at[0]), wanted.shape[1], dtype=lower.dtype, device=self._device)
+            unit[torch.arange(len(unit), device=self._device), at[1]] = 1.0
+            _, above = self._substitute(index, Blocks(**{block: unit}), at[0], batch)
+            _, below = self._substitute(index, Blocks(**{block: -unit}), at[0], batch)
+            upper[at] = torch.fmin(upper[at], above)
+            lower[at] = torch.fmax(lower[at], -below)
+        return interval.intersect(Interval(lower, upper))
+
+    # -- backward: linear bounds ------------------------------------------------------------------
+
+    def _bound_rows(self, batch: _Batch) -> RowBounds:
+        """Bound the wanted functions of the outputs, dually and on the product network."""
+        boxes, inputs = batch.box.lower.shape
+        rows = len(self._coefficients[0])
+        bounds, slopes = [], []
+        for sign in (1.0, -1.0):
+            bound = torch.empty(boxes * rows, dtype=torch.float64, device=self._device)
+            slope = torch.empty(boxes * rows, inputs, dtype=torch.float64, device=self._device)
+            for part in self._chunks(boxes * rows):
+                number = torch.arange(part.start, part.stop, device=self._device)
+                box, row = number // rows, number % rows
+                blocks = Blocks(*(_none_if_zero(sign * c[row]) for c in self._coefficients))
+                last = len(self._layers) - 1
+                slope[part], best = self._substitute(last, blocks, box, batch)
+                if blocks.delta is not None:
+                    product = blocks.without_delta()
+                    _, alone = self._substitute(last, product, box, batch, product=True)
+                    best = torch.fmin(best, alone)
+                bound[part] = torch.nan_to_num(best, nan=math.inf, posinf=math.inf)
+            bounds.append(bound.reshape(boxes, rows))
+            slopes.append(slope.reshape(boxes, rows, inputs))
+        return RowBounds(-bounds[1], bounds[0], -slopes[1], slopes[0], batch.triples)
+
+    def _substitute(
+        self, start: int, blocks: Blocks, box: Tensor, batch: _Batch, *, product: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Carry rows of coefficients on node ``start`` back to the input.
+
+        Args:
+            start: the node.
+            blocks: coefficients (R, size of the node).
+            box: the box of each row (R,).
+            batch: the boxes and their relaxations.
+            product: treat the pair as two networks side by side, without δ.
+
+        Returns:
+            The coefficients (R, inputs) of a linear upper bound, and its maximum (R,) on the
+            rows' boxes, rounding included. NaN means no bound.
+        """
+        if time.monotonic() > batch.deadline:
+            raise OutOfTimeError
+        constant = torch.zeros(len(box), dtype=torch.float64, device=self._device)
+        pending = {start: blocks}
+        for index in range(start, 0, -1):
+            if index not in pending:
+                continue
+            blocks, layer = pending.pop(index), self._layers[index]
+            node = layer.node
+            arriving: list[tuple[int, Blocks]] = []
+            if layer.dual is not None and not product and _is_dual(blocks):
+                parts = layer.dual.backward(blocks, batch.dual[index], box, constant)
+                arriving.extend(zip(node.f_operands, parts, strict=True))
+            else:
+                blocks = blocks.without_delta()
+                if blocks.f is not None and layer.f is not None:
+                    f = layer.f.backward(blocks.f, batch.f[index], box, constant)
+                    arriving.extend(
+                        (o, Blocks(f=c)) for o, c in zip(node.f_operands, f, strict=True)
+                    )
+                if blocks.g is not None and layer.g is not None:
+                    g = layer.g.backward(blocks.g, batch.g[index], box, constant)
+                    arriving.extend(
+                        (o, Blocks(g=c)) for o, c in zip(node.g_operands, g, strict=True)
+                    )
+            for operand, part in arriving:
+                pending[operand] = pending.get(operand, Blocks()).plus(part)
+        return self._concretise(pending.get(0, Blocks()), constant, box, batch)
+
+    def _concretise(
+        self, blocks: Blocks, constant: Tensor, box: Tensor, batch: _Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Maximise c·x + constant over the rows' boxes; δ is 0 at the input."""
+        slope = add(blocks.f, blocks.g)
+        if slope is None:
+            return constant.new_zeros(len(constant), self._layers[0].node.size), constant
+        centre, radius = batch.box.centre_radius()
+        maximum = constant + weighted(slope, centre, box) + weighted(slope.abs(), radius, box)
+        size = sum(weighted(c.abs(), batch.box.magnitude, box) for c in blocks[:2] if c is not None)
+        return slope, maximum + gamma(4 * slope.shape[1] + 64) * size
+
+    def _chunks(self, rows: int) -> Iterator[slice]:
+        """Split rows so that one block of coefficients stays small."""
+        size = max(1, _CHUNK_ELEMENTS // self._width)
+        return (slice(i, min(i + size, rows)) for i in range(0, rows, size))
+
+
+def _rule(step: Step | None, depth: int, device: torch.device) -> Rule | None:
+    """Return the rule of one network's step; the input has none."""
+    if isinstance(step, Affine):
+        return AffineRule(step, depth, device)
+    return ReluRule() if isinstance(step, Relu) else None
+
+
+def _is_dual(blocks: Blocks) -> bool:
+    """Whether a dual rule can do more than the two networks' own."""
+    return blocks.delta is not None or (blocks.f is not None and blocks.g is not None)
+
+
+def _read_by_relu(dual: DualProgram) -> set[int]:
+    """Return the nodes whose bounds decide a relaxation."""
+    read = set()
+    for node in dual.nodes:
+        if isinstance(node.f, Relu):
+            read.update(node.f_operands)
+        if isinstance(node.g, Relu):
+            read.update(node.g_operands)
+    return read
+
+
+def _exact_by_intervals(dual: DualProgram) -> set[int]:
+    """Return the nodes that intervals bound exactly: one dense map away from the input."""
+    independent, exact = {0}, {0}
+    for index, node in enumerate(dual.nodes[1:], start=1):
+        if isinstance(node.f, Affine) and node.aligned and len(node.f_operands) == 1:
+            if node.f_operands[0] in independent:
+                exact.add(index)
+                if isinstance(node.f.maps[0], Diagonal):
+                    independent.add(index)
+    return exact
+
+
+def _none_if_zero(c: Tensor) -> Tensor | None:
+    return c if bool(c.any()) else None

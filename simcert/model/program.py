@@ -1,0 +1,93 @@
+"""The form that the propagator reads: a network as affine steps and rectifiers.
+
+Every piecewise-linear ONNX operator is written with these two. LeakyRelu is αx + (1 − α) relu(x),
+Clip is l + relu(x − l) − relu(x − u), max(a, b) is b + relu(a − b): exact over the reals, and one
+nonlinearity to bound, alone and as a difference. A step's index is the index of the (flat) tensor
+that it makes; step 0 is the input.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from simcert.model.linear import LinearMap
+
+
+@dataclass(frozen=True)
+class Input:
+    """The network's input, flat."""
+
+    size: int
+    label: str = "input"
+
+
+@dataclass(frozen=True)
+class Affine:
+    """The sum of linear maps of earlier tensors, plus a bias (size,).
+
+    ``computed`` names the constants that weights or bias were computed from in float64 (a folded
+    BatchNormalization, say), by digest; it is empty where they are the file's own numbers, which
+    float64 holds exactly. Two computed steps with equal digests are equal over the reals.
+    """
+
+    operands: tuple[int, ...]
+    maps: tuple[LinearMap, ...]
+    bias: Tensor
+    label: str
+    computed: str = ""
+
+    @property
+    def size(self) -> int:
+        """Elements of the result."""
+        return self.bias.shape[0]
+
+
+@dataclass(frozen=True)
+class Relu:
+    """max(x, 0) of an earlier tensor."""
+
+    operand: int
+    size: int
+    label: str
+
+    @property
+    def operands(self) -> tuple[int, ...]:
+        """The one operand."""
+        return (self.operand,)
+
+
+Step: TypeAlias = Input | Affine | Relu
+
+
+@dataclass(frozen=True)
+class Program:
+    """Steps in topological order; the last one is the output."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def inputs(self) -> int:
+        """Elements of the input."""
+        return self.steps[0].size
+
+    @property
+    def outputs(self) -> int:
+        """Elements of the output."""
+        return self.steps[-1].size
+
+    def run(self, x: Tensor) -> Tensor:
+        """Evaluate the network in the arithmetic of ``x``'s dtype: (n, inputs) → (n, outputs)."""
+        values: list[Tensor] = []
+        for step in self.steps:
+            if isinstance(step, Input):
+                values.append(x)
+            elif isinstance(step, Relu):
+                values.append(torch.relu(values[step.operand]))
+            else:
+                value = step.bias.expand(len(x), -1)
+                for operand, linear in zip(step.operands, step.maps, strict=True):
+                    value = value + linear.forward(values[operand])
+                values.append(value)
+        return values[-1]

@@ -1,0 +1,5 @@
+"""Aligning the original with the compressed network."""
+
+from simcert.pairing.dual import DualNode, DualProgram, align
+
+__all__ = ["DualNode", "DualProgram", "align"]
