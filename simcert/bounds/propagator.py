@@ -2,9 +2,9 @@
 
 A linear function c_f·a + c_g·b + c_δ·δ of the tensors of one dual node is carried backward to the
 input, where a = b = x and δ = 0, so that the three blocks add up to one linear function of x.
-Affine steps are exact, relu is replaced by lines and planes. Because a − b − δ = 0, coefficients may
-be moved between the blocks: c_f and c_g of opposite sign are moved into c_δ, which is what keeps
-small differences small; without it this is the product network.
+Affine steps are exact, relu is replaced by lines and planes. Because a − b − δ = 0, coefficients
+may be moved between the blocks: c_f and c_g of opposite sign are moved into c_δ, which is what
+keeps small differences small; without it this is the product network.
 
 Coefficients are packed: each row belongs to one box, so that only the neurons that are unstable on
 a box cost work there, and a step through a layer is one large matrix product for the whole batch.
@@ -283,7 +283,7 @@ def _is_dual(blocks: Blocks) -> bool:
 
 def _read_by_relu(dual: DualProgram) -> set[int]:
     """Return the nodes whose bounds decide a relaxation."""
-    read = set()
+    read: set[int] = set()
     for node in dual.nodes:
         if isinstance(node.f, Relu):
             read.update(node.f_operands)
@@ -296,11 +296,12 @@ def _exact_by_intervals(dual: DualProgram) -> set[int]:
     """Return the nodes that intervals bound exactly: one dense map away from the input."""
     independent, exact = {0}, {0}
     for index, node in enumerate(dual.nodes[1:], start=1):
-        if isinstance(node.f, Affine) and node.aligned and len(node.f_operands) == 1:
-            if node.f_operands[0] in independent:
-                exact.add(index)
-                if isinstance(node.f.maps[0], Diagonal):
-                    independent.add(index)
+        if not isinstance(node.f, Affine) or not node.aligned or len(node.f_operands) != 1:
+            continue
+        if node.f_operands[0] in independent:
+            exact.add(index)
+            if isinstance(node.f.maps[0], Diagonal):
+                independent.add(index)
     return exact
 
 

@@ -11,7 +11,7 @@ UNIT_ROUNDOFF = 2.0**-53
 """u of float64, round to nearest."""
 
 UNDERFLOW = 2.0**-1000
-"""Added where a nonzero result may have lost digits to underflow; far below any bound of interest."""
+"""Added where a nonzero result may have lost digits to underflow."""
 
 
 def gamma(n: int) -> float:

@@ -19,7 +19,7 @@ class Rule(Protocol):
     def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Any]:
         """Bound the result on each box, (B, size), and return the relaxation."""
 
-    def backward(self, c: Tensor, relaxation: Any, box: Tensor, constant: Tensor) -> list[Tensor]:  # noqa: ANN401
+    def backward(self, c: Tensor, relaxation: Any, box: Tensor, constant: Tensor) -> list[Tensor]:
         """Bound c · result from above by linear functions of the operands.
 
         Args:
@@ -44,6 +44,6 @@ class DualRule(Protocol):
         blocks: Blocks,
         relaxation: Any,
         box: Tensor,
-        constant: Tensor,  # noqa: ANN401
+        constant: Tensor,
     ) -> list[Blocks]:
         """Bound c_f·a + c_g·b + c_δ·δ of the results by linear functions of the operands."""

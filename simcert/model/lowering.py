@@ -216,7 +216,7 @@ def _present(inputs: Sequence[Operand | None]) -> list[Operand]:
     return [x for x in inputs if x is not None]
 
 
-# -- affine ------------------------------------------------------------------------------------
+# -- affine ----------------------------------------------------------------------------------
 
 
 def _sum(signs: tuple[float, ...]) -> Lowering:
@@ -274,17 +274,12 @@ def _matmul(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list
     a, b = inputs
     if isinstance(a, Traced) and isinstance(b, Tensor):
         return [_product(builder, node, a, b)]
-    if isinstance(a, Tensor) and isinstance(b, Traced) and a.ndim == b_rank(b) == 2:
+    if isinstance(a, Tensor) and isinstance(b, Traced) and a.ndim == len(b.shape) == 2:
         # A x = (xᵀ Aᵀ)ᵀ
         turned = _move(builder, node.name, b, _positions(b).T)
         product = _product(builder, node, turned, a.T)
         return [_move(builder, node.name, product, _positions(product).T)]
     raise UnsupportedOperatorError(node.operator, node.name, "a product of two activations")
-
-
-def b_rank(x: Traced) -> int:
-    """Return the number of axes."""
-    return len(x.shape)
 
 
 def _product(builder: _Builder, node: Node, x: Traced, weight: Tensor) -> Traced:
@@ -354,7 +349,7 @@ def _batch_normalization(
     return [builder.combine([(1.0, scaled), (1.0, shift.reshape(channel))], x.shape, node.name)]
 
 
-# -- pools and reductions --------------------------------------------------------------------------
+# -- pools and reductions --------------------------------------------------------------------
 
 
 def _average_pool(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -366,8 +361,7 @@ def _average_pool(builder: _Builder, node: Node, inputs: list[Operand | None]) -
     # How many elements each window counts: their mean weight on an input of ones tells.
     weights = torch.zeros((1, 1, *x.shape[2:]), dtype=torch.float64)
     counts = _window_counts(node, weights)
-    (share,) = (1.0 / counts,)
-    return [builder.scale(sums, share, sums.shape, node.name, _digest(counts))]
+    return [builder.scale(sums, 1.0 / counts, sums.shape, node.name, _digest(counts))]
 
 
 def _window_counts(node: Node, x: Tensor) -> Tensor:
@@ -483,7 +477,7 @@ def _groups(x: Traced, axes: tuple[int, ...], *, keep: bool) -> tuple[Tensor, tu
     return groups, tuple(x.shape[axis] for axis in kept)
 
 
-# -- piecewise linear --------------------------------------------------------------------------------
+# -- piecewise linear ------------------------------------------------------------------------
 
 
 def _relu(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -509,7 +503,7 @@ def _leaky(builder: _Builder, node: Node, x: Traced, slope: Tensor) -> Traced:
 
 
 def _clip(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
-    """l + relu(x − l) − relu(x − u), where l ≤ u."""
+    """Clip to [l, u], l ≤ u, is l + relu(x − l) − relu(x − u)."""
     x = _traced(node, inputs[0])
     low = _limit(node, inputs, 1, "min", -math.inf)
     high = _limit(node, inputs, 2, "max", math.inf)
@@ -536,7 +530,7 @@ def _limit(
 
 
 def _absolute(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
-    """relu(x) + relu(−x)."""
+    """|x| is relu(x) + relu(−x)."""
     x = _traced(node, inputs[0])
     negated = builder.combine([(-1.0, x)], x.shape, node.name)
     parts: list[tuple[float, Operand]] = [
@@ -564,7 +558,7 @@ def _extremum(method: str) -> Lowering:
     return run
 
 
-# -- movement ----------------------------------------------------------------------------------------
+# -- movement --------------------------------------------------------------------------------
 
 
 def _move(builder: _Builder, label: str, x: Traced, index: Tensor) -> Traced:

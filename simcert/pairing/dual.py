@@ -34,9 +34,7 @@ class DualNode:
     @property
     def size(self) -> int:
         """Elements of the tensor."""
-        step = self.f or self.g
-        assert step is not None
-        return step.size
+        return max(step.size for step in (self.f, self.g) if step is not None)
 
 
 @dataclass(frozen=True)
@@ -75,13 +73,13 @@ def align(f: Program, g: Program) -> DualProgram:
     nodes: list[DualNode] = []
     f_index: dict[int, int] = {}
     g_index: dict[int, int] = {}
-    i = j = 0
+    done_f = done_g = 0
     for pair_i, pair_j in pairs:
-        for i in range(i, pair_i):
+        for i in range(done_f, pair_i):
             operands = tuple(f_index[o] for o in _operands(f.steps[i]))
             f_index[i] = len(nodes)
             nodes.append(DualNode(f.steps[i], None, operands, (), aligned=False))
-        for j in range(j, pair_j):
+        for j in range(done_g, pair_j):
             operands = tuple(g_index[o] for o in _operands(g.steps[j]))
             g_index[j] = len(nodes)
             nodes.append(DualNode(None, g.steps[j], (), operands, aligned=False))
@@ -89,7 +87,7 @@ def align(f: Program, g: Program) -> DualProgram:
         g_operands = tuple(g_index[o] for o in _operands(g.steps[pair_j]))
         f_index[pair_i] = g_index[pair_j] = len(nodes)
         nodes.append(_join(f.steps[pair_i], g.steps[pair_j], f_operands, g_operands))
-        i, j = pair_i + 1, pair_j + 1
+        done_f, done_g = pair_i + 1, pair_j + 1
     return DualProgram(tuple(nodes))
 
 
