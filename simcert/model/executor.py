@@ -43,9 +43,9 @@ class Executor:
             for name, array in graph.constants.items()
         }
         last = {name: node for node in graph.nodes for name in node.inputs}
+        kept = {"", graph.output.name, *graph.constants}
         self._freed = [
-            [name for name in dict.fromkeys(node.inputs) if name and last[name] is node]
-            for node in graph.nodes
+            [name for name in set(node.inputs) - kept if last[name] is node] for node in graph.nodes
         ]
         self._rows = rows_at_once(graph)
 
@@ -62,6 +62,8 @@ class Executor:
             ModelError: a node does not fit its inputs.
         """
         x = x.to(self.device, self.dtype)
+        if not len(x):
+            return x.new_zeros(0, self.graph.output.size)
         rows: Tensor = torch.func.vmap(self._output, chunk_size=self._rows)(x)
         return rows
 
@@ -72,7 +74,7 @@ class Executor:
             x: a flat input, (inputs,).
 
         Returns:
-            The input and the output of every node by name, in their own shapes at batch 1.
+            Every tensor by name, constants included, in its own shape at batch 1.
 
         Raises:
             ModelError: a node does not fit its inputs.
@@ -83,23 +85,13 @@ class Executor:
         return self._run(x, keep=False)[self.graph.output.name].flatten()
 
     def _run(self, x: Tensor, *, keep: bool) -> dict[str, Tensor]:
-        graph = self.graph
-        values = {graph.input.name: x.reshape(graph.input.sample)}
-        for node, freed in zip(graph.nodes, self._freed, strict=True):
-            inputs = [
-                (self._constants.get(name) if name not in values else values[name])
-                if name
-                else None
-                for name in node.inputs
-            ]
-            for name, value in zip(node.outputs, apply(node, inputs), strict=False):
+        values = {**self._constants, self.graph.input.name: x.reshape(self.graph.input.sample)}
+        for node, freed in zip(self.graph.nodes, self._freed, strict=True):
+            outputs = apply(node, [values[name] if name else None for name in node.inputs])
+            for name, value in zip(node.outputs, outputs, strict=False):
                 values[name] = self._typed(value)
-            if not keep:
-                for name in freed:
-                    if name != graph.output.name:
-                        values.pop(name, None)
-        if graph.output.name not in values:
-            values[graph.output.name] = self._constants[graph.output.name]
+            for name in () if keep else freed:
+                del values[name]
         return values
 
     def _typed(self, value: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import AttributeProto, TensorProto, numpy_helper
 
 from simcert.errors import ModelError
@@ -112,7 +112,22 @@ def _parse(data: bytes) -> onnx.ModelProto:
         raise ModelError("is not an ONNX file: the bytes cannot be parsed") from error
     if not model.HasField("graph") or not model.ir_version:
         raise ModelError("is not an ONNX file: it holds no graph")
+    if any(isinstance(text, bytes) for text in _strings(model)):
+        raise ModelError("the model holds a name that is not valid UTF-8")
+    for node in model.graph.node:
+        if node.domain in _DEFAULT_DOMAINS:
+            node.domain = ""
     return model
+
+
+def _strings(message: Message) -> Iterator[str | bytes]:
+    """Yield every string of a message; protobuf hands out what is not valid UTF-8 as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            yield from (value,) if isinstance(value, str | bytes) else value
+        elif field.type == field.TYPE_MESSAGE:
+            for part in (value,) if isinstance(value, Message) else value:
+                yield from _strings(part)
 
 
 def _versions(model: onnx.ModelProto) -> int:
@@ -198,8 +213,7 @@ def _check_nodes(nodes: Iterable[onnx.NodeProto], ir_version: int, opset: int) -
     for node in nodes:
         for attribute in node.attribute:
             _check_attribute(node, attribute)
-        known = node.domain in _DEFAULT_DOMAINS and onnx.defs.has(node.op_type, opset, "")
-        if not known:
+        if node.domain or not onnx.defs.has(node.op_type, opset, ""):
             continue
         try:
             onnx.checker.check_node(node, context)
@@ -216,9 +230,8 @@ def _check_attribute(node: onnx.NodeProto, attribute: AttributeProto) -> None:
 
 
 def _node(proto: onnx.NodeProto, opset: int) -> Node:
-    default = proto.domain in _DEFAULT_DOMAINS
     return Node(
-        operator=proto.op_type if default else f"{proto.domain}::{proto.op_type}",
+        operator=f"{proto.domain}::{proto.op_type}" if proto.domain else proto.op_type,
         name=_name(proto),
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
