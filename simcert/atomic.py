@@ -9,12 +9,16 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Writes ``data`` to ``path``: a reader sees the old file or the new one, never a part.
 
     The bytes go to a fresh file in the same folder, are flushed to the disk, and then take the
-    name. When anything fails, the fresh file is removed and ``path`` is as it was.
+    name. When anything fails, the fresh file is removed and ``path`` is as it was. A device or a
+    pipe has no old content to keep and is written directly.
 
     Raises:
         OSError: the folder or the file cannot be written.
     """
     path = path.resolve()  # a link keeps pointing: what it points to is replaced
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("xb") as file:

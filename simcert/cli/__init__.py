@@ -1,5 +1,6 @@
 """The command line: one command a file, loaded when it is used; the only place that prints."""
 
+import io
 import sys
 import traceback
 from collections.abc import Iterator
@@ -37,6 +38,9 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # "≤" must not stop a terminal of ASCII
         with _one_line_errors(debug=ctx.params["debug"]):
             return super().invoke(ctx)
 
