@@ -14,7 +14,7 @@ from torch import Tensor
 from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import gamma
-from simcert.model.linear import LinearMap, Zero
+from simcert.model.linear import LinearMap, Zero, rows
 from simcert.model.program import Affine
 from simcert.pairing import DualNode
 
@@ -40,6 +40,10 @@ class AffineRule:
         constant += c @ self.bias
         constant += weighted(c.abs(), relaxation, box)
         return [linear.transpose(c) for linear in self.maps]
+
+    def pick(self, element: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return single elements (R,) of the result as rows of coefficients, and their biases."""
+        return [rows(linear, element) for linear in self.maps], self.bias[element]
 
 
 class DualRelaxation(NamedTuple):
@@ -102,6 +106,17 @@ class AffineDualRule:
                 if not isinstance(difference, Zero):
                     g[k] = add(g[k], difference.transpose(blocks.delta))
         return [Blocks(*c) for c in zip(f, g, delta, strict=True)]
+
+    def pick(self, element: Tensor) -> tuple[list[Blocks], Tensor]:
+        """Return single elements (R,) of δ' as rows of coefficients, and their biases."""
+        picked = [
+            Blocks(
+                g=None if isinstance(difference, Zero) else rows(difference, element),
+                delta=rows(linear, element),
+            )
+            for linear, difference in zip(self.f.maps, self.differences, strict=True)
+        ]
+        return picked, self.bias[element]
 
 
 def _gamma(maps: Sequence[LinearMap], depth: int) -> float:

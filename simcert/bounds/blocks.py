@@ -19,6 +19,10 @@ class Blocks(NamedTuple):
         """Return the sum of two functions of the same node."""
         return Blocks(*(add(x, y) for x, y in zip(self, other, strict=True)))
 
+    def negated(self) -> Blocks:
+        """Return the function with its sign changed."""
+        return Blocks(*(None if c is None else -c for c in self))
+
     def without_delta(self) -> Blocks:
         """Return the same function written without δ = a − b: the product network."""
         if self.delta is None:

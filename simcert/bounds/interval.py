@@ -71,6 +71,33 @@ class Triple(NamedTuple):
     b: Interval | None
     delta: Interval | None
 
+    def intersect(self, other: Triple) -> Triple:
+        """Return what both say of the quantities that this triple has."""
+        return Triple(
+            *(
+                None if x is None or y is None else x.intersect(y)
+                for x, y in zip(self, other, strict=True)
+            )
+        )
+
+    def pack(self) -> Tensor:
+        """Return the six bounds in one tensor (boxes, 6, size), in float32, rounded outward."""
+        size = next(interval for interval in self if interval is not None).lower
+        unknown = Interval(torch.full_like(size, -torch.inf), torch.full_like(size, torch.inf))
+        known = [unknown if interval is None else interval for interval in self]
+        lower = torch.stack([interval.lower for interval in known], 1)
+        upper = torch.stack([interval.upper for interval in known], 1)
+        low, high = lower.to(torch.float32), upper.to(torch.float32)
+        down, up = low.new_tensor(-torch.inf), high.new_tensor(torch.inf)
+        low = torch.where(low.to(torch.float64) > lower, torch.nextafter(low, down), low)
+        high = torch.where(high.to(torch.float64) < upper, torch.nextafter(high, up), high)
+        return torch.cat([low, high], 1)
+
+    @staticmethod
+    def unpack(packed: Tensor) -> Triple:
+        """Return the triple of :meth:`pack`, with all three intervals."""
+        return Triple(*(Interval(packed[:, i], packed[:, 3 + i]) for i in range(3)))
+
 
 def known(interval: Interval | None) -> Interval:
     """Return an interval that the construction of the dual program guarantees.

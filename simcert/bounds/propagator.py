@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,13 +44,15 @@ class RowBounds(NamedTuple):
 
     ``lower`` and ``upper`` are (B, S). ``lower_slope`` and ``upper_slope`` (B, S, inputs) are the
     coefficients of the linear bounds behind them, which say where to split and where to look for a
-    witness. ``triples`` are the intervals of the dual nodes.
+    witness. ``inherited`` (B, 6, neurons) holds the intervals of what relu reads, for parts of the
+    boxes to start from. ``triples`` are the intervals of all dual nodes.
     """
 
     lower: Tensor
     upper: Tensor
     lower_slope: Tensor
     upper_slope: Tensor
+    inherited: Tensor
     triples: list[Triple]
 
 
@@ -102,15 +104,24 @@ class Propagator:
         self._device = torch.device(device)
         self._layers = [_Layer(node, len(dual.nodes), self._device) for node in dual.nodes]
         self._coefficients = [c.to(self._device, torch.float64) for c in (f, g, delta)]
-        self._refined = _read_by_relu(dual) - _exact_by_intervals(dual)
+        self._refined: dict[int, slice] = {}
+        for index in sorted(_read_by_relu(dual) - _exact_by_intervals(dual)):
+            self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
 
-    def bound(self, lower: Tensor, upper: Tensor, deadline: float = math.inf) -> RowBounds:
+    def bound(
+        self,
+        lower: Tensor,
+        upper: Tensor,
+        inherited: Tensor | None = None,
+        deadline: float = math.inf,
+    ) -> RowBounds:
         """Bound the S functions on each box.
 
         Args:
             lower: lower corners (B, inputs), float64.
             upper: upper corners (B, inputs), float64.
+            inherited: ``RowBounds.inherited`` of boxes that contain these, (B, 6, neurons).
             deadline: value of ``time.monotonic()`` after which to give up.
 
         Raises:
@@ -121,8 +132,16 @@ class Propagator:
         for index, layer in enumerate(self._layers):
             self._forward(layer, batch)
             if index in self._refined:
+                if inherited is not None:
+                    part = inherited[..., self._refined[index]].to(self._device, torch.float64)
+                    batch.triples[index] = batch.triples[index].intersect(Triple.unpack(part))
                 batch.triples[index] = self._refine(index, batch)
         return self._bound_rows(batch)
+
+    @property
+    def neurons(self) -> int:
+        """Length of the last axis of what is inherited."""
+        return max((part.stop for part in self._refined.values()), default=0)
 
     # -- forward: intervals and relaxations ------------------------------------------------------
 
@@ -169,17 +188,43 @@ class Propagator:
         self, index: int, interval: Interval, wanted: Tensor, block: str, batch: _Batch
     ) -> Interval:
         """Intersect the interval of a, b or δ with symbolic bounds where ``wanted`` (B, size)."""
-        box, neuron = wanted.nonzero(as_tuple=True)
+        boxes, elements = wanted.nonzero(as_tuple=True)
         lower, upper = interval.lower.clone(), interval.upper.clone()
-        for part in self._chunks(len(box)):
-            at = box[part], neuron[part]
-            unit = torch.zeros(len(at[0]), wanted.shape[1], dtype=lower.dtype, device=self._device)
-            unit[torch.arange(len(unit), device=self._device), at[1]] = 1.0
-            _, above = self._substitute(index, Blocks(**{block: unit}), at[0], batch)
-            _, below = self._substitute(index, Blocks(**{block: -unit}), at[0], batch)
-            upper[at] = torch.fmin(upper[at], above)
-            lower[at] = torch.fmax(lower[at], -below)
+        for part in self._chunks(len(boxes)):
+            box, element = boxes[part], elements[part]
+            pending, bias, error = self._pick(index, block, box, element, batch)
+            above = self._substitute(pending, error + bias, box, batch)[1]
+            negated = {operand: blocks.negated() for operand, blocks in pending.items()}
+            below = self._substitute(negated, error - bias, box, batch)[1]
+            upper[box, element] = torch.fmin(upper[box, element], above)
+            lower[box, element] = torch.fmax(lower[box, element], -below)
         return interval.intersect(Interval(lower, upper))
+
+    def _pick(
+        self, index: int, block: str, box: Tensor, element: Tensor, batch: _Batch
+    ) -> tuple[dict[int, Blocks], Tensor, Tensor]:
+        """Write single elements of a node as functions of its operands.
+
+        Returns:
+            Coefficients on the operands, biases (R,) and rounding errors (R,).
+        """
+        layer, node = self._layers[index], self._layers[index].node
+        if block == "delta" and isinstance(layer.dual, AffineDualRule):
+            parts, bias = layer.dual.pick(element)
+            error = batch.dual[index].delta[box, element]
+            return _gathered(node.f_operands, parts), bias, error
+        if block == "f" and isinstance(layer.f, AffineRule):
+            rows, bias = layer.f.pick(element)
+            parts = [Blocks(f=c) for c in rows]
+            return _gathered(node.f_operands, parts), bias, batch.f[index][box, element]
+        if block == "g" and isinstance(layer.g, AffineRule):
+            rows, bias = layer.g.pick(element)
+            parts = [Blocks(g=c) for c in rows]
+            return _gathered(node.g_operands, parts), bias, batch.g[index][box, element]
+        unit = torch.zeros(len(box), node.size, dtype=torch.float64, device=self._device)
+        unit.scatter_(1, element[:, None], 1.0)
+        zero = unit.new_zeros(len(box))
+        return {index: Blocks(**{block: unit})}, zero, zero
 
     # -- backward: linear bounds ------------------------------------------------------------------
 
@@ -196,24 +241,35 @@ class Propagator:
                 box, row = number // rows, number % rows
                 blocks = Blocks(*(_none_if_zero(sign * c[row]) for c in self._coefficients))
                 last = len(self._layers) - 1
-                slope[part], best = self._substitute(last, blocks, box, batch)
+                zero = bound.new_zeros(len(box))
+                slope[part], best = self._substitute({last: blocks}, zero, box, batch)
                 if blocks.delta is not None:
-                    product = blocks.without_delta()
-                    _, alone = self._substitute(last, product, box, batch, product=True)
+                    product = {last: blocks.without_delta()}
+                    zero = bound.new_zeros(len(box))
+                    _, alone = self._substitute(product, zero, box, batch, product=True)
                     best = torch.fmin(best, alone)
                 bound[part] = torch.nan_to_num(best, nan=math.inf, posinf=math.inf)
             bounds.append(bound.reshape(boxes, rows))
             slopes.append(slope.reshape(boxes, rows, inputs))
-        return RowBounds(-bounds[1], bounds[0], -slopes[1], slopes[0], batch.triples)
+        inherited = torch.empty(boxes, 6, self.neurons, dtype=torch.float32, device=self._device)
+        for index, part in self._refined.items():
+            inherited[..., part] = batch.triples[index].pack()
+        return RowBounds(-bounds[1], bounds[0], -slopes[1], slopes[0], inherited, batch.triples)
 
     def _substitute(
-        self, start: int, blocks: Blocks, box: Tensor, batch: _Batch, *, product: bool = False
+        self,
+        pending: dict[int, Blocks],
+        constant: Tensor,
+        box: Tensor,
+        batch: _Batch,
+        *,
+        product: bool = False,
     ) -> tuple[Tensor, Tensor]:
-        """Carry rows of coefficients on node ``start`` back to the input.
+        """Carry rows of coefficients back to the input.
 
         Args:
-            start: the node.
-            blocks: coefficients (R, size of the node).
+            pending: coefficients (R, size) on some nodes.
+            constant: (R,), added; it is changed in place.
             box: the box of each row (R,).
             batch: the boxes and their relaxations.
             product: treat the pair as two networks side by side, without δ.
@@ -224,31 +280,22 @@ class Propagator:
         """
         if time.monotonic() > batch.deadline:
             raise OutOfTimeError
-        constant = torch.zeros(len(box), dtype=torch.float64, device=self._device)
-        pending = {start: blocks}
-        for index in range(start, 0, -1):
+        pending = dict(pending)
+        for index in range(max(pending), 0, -1):
             if index not in pending:
                 continue
-            blocks, layer = pending.pop(index), self._layers[index]
-            node = layer.node
-            arriving: list[tuple[int, Blocks]] = []
+            blocks, layer, node = pending.pop(index), self._layers[index], self._layers[index].node
             if layer.dual is not None and not product and _is_dual(blocks):
                 parts = layer.dual.backward(blocks, batch.dual[index], box, constant)
-                arriving.extend(zip(node.f_operands, parts, strict=True))
-            else:
-                blocks = blocks.without_delta()
-                if blocks.f is not None and layer.f is not None:
-                    f = layer.f.backward(blocks.f, batch.f[index], box, constant)
-                    arriving.extend(
-                        (o, Blocks(f=c)) for o, c in zip(node.f_operands, f, strict=True)
-                    )
-                if blocks.g is not None and layer.g is not None:
-                    g = layer.g.backward(blocks.g, batch.g[index], box, constant)
-                    arriving.extend(
-                        (o, Blocks(g=c)) for o, c in zip(node.g_operands, g, strict=True)
-                    )
-            for operand, part in arriving:
-                pending[operand] = pending.get(operand, Blocks()).plus(part)
+                _gather(pending, node.f_operands, parts)
+                continue
+            blocks = blocks.without_delta()
+            if blocks.f is not None and layer.f is not None:
+                rows = layer.f.backward(blocks.f, batch.f[index], box, constant)
+                _gather(pending, node.f_operands, [Blocks(f=c) for c in rows])
+            if blocks.g is not None and layer.g is not None:
+                rows = layer.g.backward(blocks.g, batch.g[index], box, constant)
+                _gather(pending, node.g_operands, [Blocks(g=c) for c in rows])
         return self._concretise(pending.get(0, Blocks()), constant, box, batch)
 
     def _concretise(
@@ -274,6 +321,19 @@ def _rule(step: Step | None, depth: int, device: torch.device) -> Rule | None:
     if isinstance(step, Affine):
         return AffineRule(step, depth, device)
     return ReluRule() if isinstance(step, Relu) else None
+
+
+def _gathered(operands: Sequence[int], parts: Sequence[Blocks]) -> dict[int, Blocks]:
+    """Return coefficients by operand; an operand that occurs twice has their sum."""
+    pending: dict[int, Blocks] = {}
+    _gather(pending, operands, parts)
+    return pending
+
+
+def _gather(pending: dict[int, Blocks], operands: Sequence[int], parts: Sequence[Blocks]) -> None:
+    """Add coefficients to those that wait at the operands."""
+    for operand, part in zip(operands, parts, strict=True):
+        pending[operand] = pending.get(operand, Blocks()).plus(part)
 
 
 def _is_dual(blocks: Blocks) -> bool:

@@ -392,3 +392,11 @@ class Mean:
     def to(self, device: torch.device) -> Self:  # noqa: ARG002 - nothing to move
         """Return itself."""
         return self
+
+
+def rows(linear: LinearMap, index: Tensor) -> Tensor:
+    """Return rows of the matrix of a map: (R,) → (R, inputs)."""
+    if isinstance(linear, Dense) and linear.outer == 1:
+        return linear.weight[index]
+    unit = torch.zeros(len(index), linear.outputs, dtype=torch.float64, device=index.device)
+    return linear.transpose(unit.scatter_(1, index[:, None], 1.0))

@@ -1,0 +1,111 @@
+"""Boxes of the search, as arrays: what is known of each, and how one is split in two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from simcert.claim import Distribution, Region
+
+Float = NDArray[np.float64]
+Integer = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """Parts of a region.
+
+    Attributes:
+        lower: (B, inputs), values of the networks' input type.
+        upper: (B, inputs), likewise.
+        root: (B,) the box of the region that each lies in.
+        mass: (B,) probability of each under the distribution on the region, rounded up.
+        bound: (B,) proved upper bound of the divergence on each.
+        rows: (B, S) proved bounds of the absolute values of the divergence's linear functions.
+    """
+
+    lower: Float
+    upper: Float
+    root: Integer
+    mass: Float
+    bound: Float
+    rows: Float
+
+    def __len__(self) -> int:
+        return len(self.root)
+
+    def take(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
+        """Return some of the boxes."""
+        return type(self)(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def joined(self, other: Self) -> Self:
+        """Return the boxes of both."""
+        return type(self)(
+            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
+        )
+
+    @property
+    def centre(self) -> Float:
+        """The midpoints, (B, inputs)."""
+        return self.lower + (self.upper - self.lower) / 2
+
+
+def roots(region: Region, distribution: Distribution, rows: int) -> Boxes:
+    """Return the boxes of a region, nothing known of them."""
+    mass = region.weights * distribution.mass(
+        region.lower, region.upper, region.lower, region.upper
+    )
+    return Boxes(
+        region.lower,
+        region.upper,
+        np.arange(region.boxes),
+        mass,
+        np.full(region.boxes, np.inf),
+        np.full((region.boxes, rows), np.inf),
+    )
+
+
+def split(
+    boxes: Boxes, score: Float, region: Region, distribution: Distribution, dtype: DTypeLike
+) -> tuple[Boxes, Boxes]:
+    """Cut each box in two where splitting promises most.
+
+    The cut is a value of ``dtype``, so that inputs of the networks, and draws rounded to it, belong
+    to a half exactly (see :mod:`simcert.claim.distributions`).
+
+    Args:
+        boxes: the boxes.
+        score: (B, inputs) what a cut in each dimension promises, not negative.
+        region: the region that the boxes are parts of.
+        distribution: the law that gives the halves their masses.
+        dtype: the networks' input type.
+
+    Returns:
+        The halves, and the boxes that are too narrow to be cut in any dimension.
+    """
+    middle = boxes.centre.astype(dtype).astype(np.float64)
+    possible = (boxes.lower < middle) & (middle < boxes.upper)
+    # Where no bound depends on an input, the widest one is as good as any.
+    width = boxes.upper - boxes.lower
+    useful = np.where(possible, np.nan_to_num(score, nan=0.0, posinf=1e300), -1.0)
+    flat = useful.max(axis=1) <= 0
+    useful[flat] = np.where(possible[flat], width[flat], -1.0)
+    stuck = ~possible.any(axis=1)
+    boxes, narrow = boxes.take(~stuck), boxes.take(stuck)
+    dimension = useful[~stuck].argmax(axis=1)
+    cut = middle[~stuck][np.arange(len(boxes)), dimension]
+    halves = []
+    for side in ("upper", "lower"):
+        corners = {"lower": boxes.lower.copy(), "upper": boxes.upper.copy()}
+        corners[side][np.arange(len(boxes)), dimension] = cut
+        low, high = region.lower[boxes.root], region.upper[boxes.root]
+        mass = region.weights[boxes.root] * distribution.mass(
+            corners["lower"], corners["upper"], low, high
+        )
+        halves.append(
+            Boxes(corners["lower"], corners["upper"], boxes.root, mass, boxes.bound, boxes.rows)
+        )
+    return halves[0].joined(halves[1]), narrow

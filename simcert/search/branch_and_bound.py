@@ -1,0 +1,260 @@
+"""Branch and bound over the inputs: proves d ≤ ε box by box, or narrows the worst case."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+
+from simcert.bounds import OutOfTimeError, Propagator, RowBounds
+from simcert.claim import Claim
+from simcert.pairing import DualProgram
+from simcert.progress import Progress
+from simcert.result import Stopped
+from simcert.search.boxes import Boxes, Float, roots, split
+from simcert.search.witness import Candidate, Evaluate, best_of
+
+GAP = 0.01
+"""Without a tolerance the search ends when the proved worst case is this close to a witness."""
+
+_UP = 1 + 2.0**-30
+"""Covers the rounding of sums of masses, of any number of boxes that fits in memory."""
+
+_LARGEST_BATCH = 512
+_BATCH_ELEMENTS = 1 << 22
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search established.
+
+    Attributes:
+        undecided: the boxes on which the claim is neither proved nor refuted.
+        bound: proved upper bound of the divergence on the region.
+        rows: (S,) proved bounds of the divergence's linear functions, in absolute value.
+        boxes: how many boxes were bounded.
+        decided_bound: proved upper bound of the divergence on all decided boxes.
+        decided_mean: at least the expectation of d restricted to the decided boxes.
+        violated_mass: probability of the boxes on which d > ε is proved, rounded down.
+        violated_upper: the same, rounded up.
+        candidate: the input with the greatest divergence seen, if any input was run.
+        stopped: why the search ended.
+    """
+
+    undecided: Boxes
+    bound: float
+    rows: Float
+    boxes: int
+    decided_bound: float
+    decided_mean: float
+    violated_mass: float
+    violated_upper: float
+    candidate: Candidate | None
+    stopped: Stopped
+
+    @property
+    def undecided_mass(self) -> float:
+        """Probability of the undecided boxes, rounded up."""
+        return min(1.0, math.fsum(self.undecided.mass) * _UP)
+
+
+class BranchAndBound:
+    """Splits boxes of inputs until the claim is decided on each of them, or a budget is spent.
+
+    With a tolerance a box is settled once its bound is at most ε. Without one, it is settled once
+    its bound is within :data:`GAP` of the largest divergence seen, which narrows the worst case
+    from both sides.
+
+    Args:
+        dual: the aligned pair.
+        claim: what is to be shown; its region has bounds of type ``dtype``.
+        evaluate: runs both files.
+        dtype: the networks' input type.
+        candidate: the best input that is known.
+    """
+
+    def __init__(
+        self,
+        dual: DualProgram,
+        claim: Claim,
+        evaluate: Evaluate,
+        dtype: DTypeLike,
+        candidate: Candidate | None = None,
+    ) -> None:
+        self._claim = claim
+        self._evaluate = evaluate
+        self._dtype = dtype
+        self._wanted = claim.divergence.rows(dual.outputs)
+        rows = self._wanted.f, self._wanted.g, self._wanted.difference
+        self._propagator = Propagator(dual, *(torch.as_tensor(c) for c in rows))
+        per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
+        self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
+        self._open = roots(claim.region, claim.distribution, len(rows[0]))
+        self._current = self._stuck = self._open.take(slice(0, 0))
+        self._closed_bound = self._closed_mean = 0.0
+        self._closed_rows = np.zeros(len(rows[0]))
+        self._violated_lower = self._violated_upper = 0.0
+        self._boxes = 0
+        self._candidate = candidate
+
+    def run(self, *, deadline: float, max_boxes: int | None, progress: Progress) -> Found:
+        """Search, and return what was found also when interrupted.
+
+        Args:
+            deadline: value of ``time.monotonic()`` at which to stop.
+            max_boxes: how many boxes to bound at most.
+            progress: is told about each batch.
+        """
+        stopped: Stopped
+        try:
+            stopped = self._search(deadline, max_boxes, progress)
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        except OutOfTimeError:
+            stopped = "time limit"
+        # A batch that was cut short is in ``_current``; nothing is lost.
+        undecided = self._open.joined(self._current).joined(self._stuck)
+        return Found(
+            undecided,
+            float(max(self._closed_bound, undecided.bound.max(initial=0.0))),
+            np.maximum(self._closed_rows, undecided.rows.max(axis=0, initial=0.0)),
+            self._boxes,
+            self._closed_bound,
+            self._closed_mean * _UP,
+            self._violated_lower,
+            min(1.0, self._violated_upper * _UP),
+            self._candidate,
+            stopped,
+        )
+
+    def _search(self, deadline: float, max_boxes: int | None, progress: Progress) -> Stopped:
+        while len(self._open):
+            if self._decided():
+                return "target reached"
+            if time.monotonic() > deadline:
+                return "time limit"
+            size = self._batch
+            if max_boxes is not None:
+                size = min(size, max_boxes - self._boxes)
+            if size <= 0:
+                return "box limit"
+            self._take(size)
+            lower, upper = (
+                torch.as_tensor(self._current.lower),
+                torch.as_tensor(self._current.upper),
+            )
+            self._settle(self._propagator.bound(lower, upper, deadline))
+            progress.update(
+                "searching",
+                proved=max(0.0, 1.0 - self._undecided_mass() - self._violated_upper),
+                undecided=self._undecided_mass(),
+                boxes=self._boxes,
+                bound=max(self._closed_bound, self._open.bound.max(initial=0.0)),
+            )
+        return "finished"
+
+    def _decided(self) -> bool:
+        """Whether the claim is decided although boxes are left."""
+        tolerance, allowed = self._claim.tolerance, self._claim.max_violation
+        if tolerance is None:
+            return False
+        if allowed is None:
+            return self._candidate is not None and self._candidate.divergence > tolerance
+        possible = self._undecided_mass() + self._violated_upper
+        return self._violated_lower > allowed or possible * _UP <= allowed
+
+    def _undecided_mass(self) -> float:
+        return float(self._open.mass.sum() + self._current.mass.sum() + self._stuck.mass.sum())
+
+    def _limit(self) -> float:
+        """Return the bound at which a box is settled."""
+        if self._claim.tolerance is not None:
+            return self._claim.tolerance
+        return 0.0 if self._candidate is None else self._candidate.divergence * (1 + GAP)
+
+    def _take(self, size: int) -> None:
+        """Move the most urgent boxes to ``_current``: by mass for a probability, else by bound."""
+        key = self._open.bound if self._claim.max_violation is None else self._open.mass
+        order = np.argsort(-key, kind="stable")
+        self._current = self._open.take(order[:size])
+        self._open = self._open.take(np.sort(order[size:]))
+
+    def _settle(self, bounds: RowBounds) -> None:
+        """Close, mark as violated, or split the boxes of ``_current``."""
+        boxes, divergence = self._current, self._claim.divergence
+        lower, upper = bounds.lower.cpu().numpy(), bounds.upper.cpu().numpy()
+        bound = np.fmin(boxes.bound, np.nan_to_num(divergence.upper(lower, upper), nan=np.inf))
+        rows = np.fmin(boxes.rows, np.maximum(np.abs(lower), np.abs(upper)))
+        boxes = replace(boxes, bound=bound, rows=rows)
+        self._try_corners(boxes, bounds)
+
+        violated = np.zeros(len(boxes), dtype=bool)
+        if self._claim.tolerance is not None:
+            violated = divergence.lower(lower, upper) > self._claim.tolerance
+        settled = bound <= self._limit()
+        closed = settled | violated
+        self._close(boxes.take(closed))
+        # Masses are rounded up by at most (inputs + 2) 2^-38; this is a lower bound.
+        mass = float(boxes.mass[violated].sum())
+        self._violated_upper += mass
+        self._violated_lower += mass * max(0.0, 1.0 - (boxes.lower.shape[1] + 2) * 2.0**-36)
+
+        score = self._score(boxes, bounds, lower, upper)
+        halves, narrow = split(
+            boxes.take(~closed),
+            score[~closed],
+            self._claim.region,
+            self._claim.distribution,
+            self._dtype,
+        )
+        self._boxes += len(boxes)
+        self._stuck = self._stuck.joined(narrow)
+        self._open = self._open.joined(halves)
+        self._current = boxes.take(slice(0, 0))
+        if self._claim.tolerance is None:  # a better witness may have settled other boxes
+            settled = self._open.bound <= self._limit()
+            self._close(self._open.take(settled))
+            self._open = self._open.take(~settled)
+
+    def _close(self, boxes: Boxes) -> None:
+        """Remember what is proved on boxes that are not split further."""
+        self._closed_bound = max(self._closed_bound, float(boxes.bound.max(initial=0.0)))
+        self._closed_rows = np.maximum(self._closed_rows, boxes.rows.max(axis=0, initial=0.0))
+        with np.errstate(invalid="ignore"):
+            self._closed_mean += float(np.nan_to_num(boxes.mass * boxes.bound, nan=np.inf).sum())
+
+    def _score(self, boxes: Boxes, bounds: RowBounds, lower: Float, upper: Float) -> Float:
+        """Return Σ |coefficient| · width over the functions that matter, (B, inputs)."""
+        slope = torch.maximum(bounds.lower_slope.abs(), bounds.upper_slope.abs()).cpu().numpy()
+        keeping = self._keeping(lower, upper)
+        score = np.einsum("bs,bsn->bn", keeping.astype(np.float64), slope)
+        return score * (boxes.upper - boxes.lower)
+
+    def _keeping(self, lower: Float, upper: Float) -> NDArray[np.bool_]:
+        """Return which functions (B, S) a cut should tighten.
+
+        Of decisions those whose sign is open. Of differences all, also those that are small
+        enough: on ACAS Xu that needs fewer boxes than the open ones alone.
+        """
+        if not (self._wanted.f.any() or self._wanted.g.any()):
+            return np.ones_like(lower, dtype=bool)
+        keeping = (lower <= 0) & (upper >= 0)
+        keeping[~keeping.any(axis=1)] = True
+        return keeping
+
+    def _try_corners(self, boxes: Boxes, bounds: RowBounds) -> None:
+        """Run both files where the linear bounds are greatest."""
+        above = bounds.upper.abs().cpu().numpy() >= bounds.lower.abs().cpu().numpy()
+        row = boxes.rows.argmax(axis=1)
+        index = np.arange(len(boxes))
+        slope = np.where(
+            above[index, row][:, None],
+            bounds.upper_slope.cpu().numpy()[index, row],
+            -bounds.lower_slope.cpu().numpy()[index, row],
+        )
+        points = np.where(slope > 0, boxes.upper, boxes.lower)
+        self._candidate = best_of(self._candidate, points, boxes.root, self._evaluate(points))
