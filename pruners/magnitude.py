@@ -39,7 +39,7 @@ def magnitude(
         exclude: names of nodes that are left as they are.
 
     Raises:
-        ModelError: nothing to prune, weights not finite, or the sparsity cannot be reached.
+        ModelError: nothing to prune, or the sparsity cannot be reached.
     """
     exclude = tuple(exclude)
     network = Network(model)

@@ -9,12 +9,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper, version_converter
 
 from pruners.result import Compressed, Layer, Parameter, Report, Size
 from simcert.errors import ModelError
+from simcert.model.reader import read, read_bytes
 
 FloatArray: TypeAlias = NDArray[np.floating[Any]]
 ModelSource: TypeAlias = bytes | str | os.PathLike[str]
@@ -44,24 +44,18 @@ class Network:
             model: the bytes of an ONNX file, or its path.
 
         Raises:
-            ModelError: not an ONNX file, or its tensors are stored in other files.
-            OSError: the path cannot be read.
+            ModelError: the file cannot be read, or is not a model that SimCert admits.
         """
-        self.original = model if isinstance(model, bytes) else Path(model).read_bytes()
-        name = "the model" if isinstance(model, bytes) else str(model)
+        if isinstance(model, bytes):
+            name, self.original = "the model", model
+        else:
+            name, self.original = str(model), read_bytes(Path(model))
         try:
-            self._proto = onnx.ModelProto.FromString(self.original)
-        except DecodeError as error:
-            raise ModelError(f"{name} is not an ONNX file: {error}") from error
-        if not self._proto.graph.node:
-            raise ModelError(f"{name} is not an ONNX file, or its graph has no node")
+            read(self.original)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}") from error
+        self._proto = onnx.ModelProto.FromString(self.original)
         self._index()
-        for tensor in self._proto.graph.initializer:
-            if tensor.data_location == TensorProto.EXTERNAL:
-                raise ModelError(
-                    f"tensor {tensor.name!r} of {name} is stored in another file: save the model"
-                    " with its tensors inside"
-                )
         self._layers: list[Layer] = []
 
     def _index(self) -> None:
@@ -80,14 +74,8 @@ class Network:
         }
 
     def values(self, name: str) -> FloatArray:
-        """The values of a stored tensor.
-
-        Raises:
-            ModelError: a value is NaN or infinite.
-        """
+        """The values of a stored tensor."""
         values: FloatArray = numpy_helper.to_array(self.stored[name])
-        if not np.isfinite(values).all():
-            raise ModelError(f"tensor {name!r} holds NaN or infinite values")
         return values
 
     def readers(self, name: str) -> tuple[str, ...]:
@@ -95,10 +83,19 @@ class Network:
         return tuple(label(node) for node in self.nodes if name in node.input)
 
     def replace(self, name: str, values: FloatArray) -> None:
-        """Give a stored tensor new values of the same type."""
+        """Give a stored tensor new values of the same type.
+
+        Raises:
+            ModelError: a new value is not finite.
+        """
         before = self.values(name)
+        if not np.isfinite(values).all():
+            raise ModelError(f"tensor {name!r} would overflow {values.dtype.name}")
         if before.tobytes() != values.tobytes():
-            self.stored[name].CopyFrom(numpy_helper.from_array(values, self.stored[name].name))
+            tensor = self.stored[name]
+            replacement = numpy_helper.from_array(values, tensor.name)
+            replacement.doc_string = tensor.doc_string
+            tensor.CopyFrom(replacement)
         self._note(name, self.readers(name), before, values, values.nbytes)
 
     def replace_quantised(
@@ -130,6 +127,7 @@ class Network:
         readers = self.readers(name)
         self._remove(name)
         taken = {value for node in graph.node for value in (*node.input, *node.output)}
+        taken |= {tensor.name for tensor in graph.initializer}
         stored_as, scaled_by = _fresh(f"{name}_int8", taken), _fresh(f"{name}_scale", taken)
         graph.initializer.append(numpy_helper.from_array(integers, stored_as))
         graph.initializer.append(numpy_helper.from_array(scale, scaled_by))
@@ -161,12 +159,13 @@ class Network:
         Raises:
             ModelError: onnx's own version converter does not know how.
         """
-        current = self._opset()
+        imports = self._proto.opset_import
+        current = next(entry.version for entry in imports if entry.domain in ("", "ai.onnx"))
         if current < opset:
             metadata = list(self._proto.metadata_props)
             try:
                 self._proto = version_converter.convert_version(self._proto, opset)
-            except RuntimeError as error:
+            except (RuntimeError, version_converter.ConvertError) as error:
                 raise ModelError(
                     f"the file has opset {current}, opset {opset} is needed and onnx cannot"
                     f" translate it: {error}"
@@ -176,14 +175,6 @@ class Network:
         oldest = helper.find_min_ir_version_for(list(self._proto.opset_import), True)
         self._proto.ir_version = max(self._proto.ir_version, oldest)
         self._index()
-
-    def _opset(self) -> int:
-        versions = [
-            entry.version for entry in self._proto.opset_import if entry.domain in ("", "ai.onnx")
-        ]
-        if not versions:
-            raise ModelError("the file does not say which opset it uses")
-        return int(versions[0])
 
     def finish(
         self, method: str, parameters: Mapping[str, Parameter], seed: int | None = None

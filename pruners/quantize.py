@@ -48,7 +48,7 @@ def quantize(
         exclude: names of nodes that are left as they are.
 
     Raises:
-        ModelError: nothing to quantise, weights not finite, or an option out of range.
+        ModelError: nothing to quantise, or an option out of range.
     """
     if bits not in range(2, 9):
         raise ModelError(f"bits must be 2 to 8, not {bits}")
@@ -64,7 +64,8 @@ def quantize(
         axis = site.output_axis if per == "channel" else None
         scale = scales(site.weights, bits, axis)
         integers = quantised(site.weights, scale, bits)
-        values = integers.astype(scale.dtype) * scale
+        with np.errstate(over="ignore"):  # refused by the network
+            values = integers.astype(scale.dtype) * scale
         if format == "fake":
             network.replace(site.tensor, values)
         else:

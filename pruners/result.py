@@ -1,7 +1,6 @@
 """What a compressor hands back: the bytes of the compressed file and an account of the change."""
 
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
@@ -10,6 +9,10 @@ from typing import TypeAlias
 
 from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
+
+from simcert.atomic import write_atomically
+from simcert.report.printable import printable
 
 Parameter: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[str, ...] | None
 
@@ -102,16 +105,9 @@ class Compressed:
         """Write the file whole or not at all.
 
         Raises:
-            OSError: the folder is missing or not writable; an existing file is left as it was.
+            OSError: it cannot be written; an existing file is as it was.
         """
-        target = Path(path)
-        unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        try:
-            with unfinished.open("xb") as stream:
-                stream.write(self.data)
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_atomically(Path(path), self.data)
 
 
 def _table(report: Report) -> Table:
@@ -119,17 +115,18 @@ def _table(report: Report) -> Table:
     total = ["total", *_cells(report.before, report.after, sum(x.changed for x in report.layers))]
     titles = ["layer", "weights", "changed", "zeros", "bytes"]
     for title, footer in zip(titles, total, strict=True):
-        name = title == "layer"
+        first = title == "layer"
         table.add_column(
             title,
             footer,
-            justify="left" if name else "right",
+            justify="left" if first else "right",
             overflow="ellipsis",
             no_wrap=True,
-            min_width=None if name else max(len(title), len(footer)),
+            min_width=None if first else max(len(title), len(footer)),
         )
     for layer in report.layers:
-        table.add_row(", ".join(layer.nodes), *_cells(layer.before, layer.after, layer.changed))
+        name = Text(printable(", ".join(layer.nodes)))
+        table.add_row(name, *_cells(layer.before, layer.after, layer.changed))
     return table
 
 

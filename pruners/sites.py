@@ -60,7 +60,7 @@ def weight_sites(network: Network, exclude: Iterable[str] = ()) -> tuple[Site, .
         exclude: labels of nodes whose weights are to stay as they are.
 
     Raises:
-        ModelError: no site is left, an excluded node has no weights, or weights are not finite.
+        ModelError: no site is left, or an excluded node has no weights.
     """
     layouts: dict[str, int | None] = {}
     for node in network.nodes:
