@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from simcert.bounds import fused
 from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import gamma
@@ -37,8 +38,7 @@ class AffineRule:
         self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Tensor]:
         """Return c W for each operand."""
-        constant += c @ self.bias
-        constant += weighted(c.abs(), relaxation, box)
+        _add_constant(c, self.bias, relaxation, box, constant)
         return [linear.transpose(c) for linear in self.maps]
 
     def pick(self, element: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -97,8 +97,7 @@ class AffineDualRule:
         if blocks.g is not None:
             g = list(self.g.backward(blocks.g, relaxation.g, box, constant))
         if blocks.delta is not None:
-            constant += blocks.delta @ self.bias
-            constant += weighted(blocks.delta.abs(), relaxation.delta, box)
+            _add_constant(blocks.delta, self.bias, relaxation.delta, box, constant)
             for k, (linear, difference) in enumerate(
                 zip(self.f.maps, self.differences, strict=True)
             ):
@@ -117,6 +116,14 @@ class AffineDualRule:
             for linear, difference in zip(self.f.maps, self.differences, strict=True)
         ]
         return picked, self.bias[element]
+
+
+def _add_constant(c: Tensor, bias: Tensor, error: Tensor, box: Tensor, constant: Tensor) -> None:
+    """Add c · bias and the rounding |c| · error of each row's box to ``constant``."""
+    if fused.applies(c):
+        fused.add_constant(c, bias, error, box, constant)
+    else:
+        constant += c @ bias + weighted(c.abs(), error, box)
 
 
 def _gamma(maps: Sequence[LinearMap], depth: int) -> float:
@@ -145,6 +152,6 @@ def _interval(
         half = size.forward(half)
         radius = radius + half
         magnitude = magnitude + size.forward(middle.abs()) + half
-    error = factor * magnitude
+    error = (factor * magnitude).contiguous()
     radius = radius + 2 * error
     return Interval(centre - radius, centre + radius).without_nan(), error

@@ -37,6 +37,11 @@ def add(left: Tensor | None, right: Tensor | None) -> Tensor | None:
     return left + right
 
 
+def dot(c: Tensor, values: Tensor) -> Tensor:
+    """Return Σ_i c_i · value_i for each row: (R, size), (R, size) → (R,)."""
+    return torch.einsum("rn,rn->r", c, values)
+
+
 def weighted(c: Tensor, per_box: Tensor, box: Tensor) -> Tensor:
-    """Return Σ_i c_i · per_box_i for each row: (R, size), (B, size), (R,) → (R,)."""
-    return torch.einsum("rn,rn->r", c, per_box[box])
+    """Return Σ_i c_i · value_i with the values of each row's box: (R, size), (B, size) → (R,)."""
+    return dot(c, per_box[box])

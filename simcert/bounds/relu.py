@@ -22,7 +22,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from simcert.bounds.blocks import Blocks, add, weighted
+from simcert.bounds import fused
+from simcert.bounds.blocks import Blocks, dot
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 
@@ -46,16 +47,6 @@ class Plane(NamedTuple):
     b: Tensor
     delta: Tensor
     constant: Tensor
-
-
-class DualRelaxation(NamedTuple):
-    """Lines of both networks, planes of Δ, and the rounding error per coefficient on Δ."""
-
-    a: Lines
-    b: Lines
-    upper: Plane
-    lower: Plane
-    error: Tensor
 
 
 def chord(x: Interval) -> tuple[Tensor, Tensor]:
@@ -122,8 +113,17 @@ def difference_plane(
     return Plane(*(torch.where(null, zero, term) for term in plane))
 
 
-def relax_difference(a: Interval, b: Interval, delta: Interval) -> DualRelaxation:
-    """Return all lines and planes of an aligned node."""
+def relax(x: Interval) -> Tensor:
+    """Return :class:`Lines` as one tensor, (B, 4, n)."""
+    return torch.stack(lines(x), 1)
+
+
+def relax_together(a: Interval, b: Interval, delta: Interval) -> Tensor:
+    """Return all lines and planes of an aligned node as one tensor, (B, 17, n).
+
+    In this order: the lines of a, the lines of b, the upper plane of Δ, the lower plane of Δ, and
+    the rounding error per coefficient on Δ.
+    """
     a_lines, b_lines = lines(a), lines(b)
     upper = difference_plane(a, b, delta, a_lines, b_lines)
     mirrored = difference_plane(b, a, Interval(-delta.upper, -delta.lower), b_lines, a_lines)
@@ -133,69 +133,61 @@ def relax_difference(a: Interval, b: Interval, delta: Interval) -> DualRelaxatio
         torch.maximum(x.abs(), y.abs()) for x, y in zip(upper, lower, strict=True)
     )
     size = weight_a * a.magnitude + weight_b * b.magnitude + weight_delta * delta.magnitude
-    return DualRelaxation(a_lines, b_lines, upper, lower, _GAMMA * (size + constant))
-
-
-def split_sign(c: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the positive and the negative part."""
-    return c.clamp(min=0), c.clamp(max=0)
+    return torch.stack([*a_lines, *b_lines, *upper, *lower, _GAMMA * (size + constant)], 1)
 
 
 class ReluRule:
     """max(x, 0) in one network."""
 
-    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Lines]:
+    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
         """Return the interval and the lines."""
         (x,) = operands
-        return Interval(x.lower.clamp(min=0), x.upper.clamp(min=0)), lines(x)
+        return Interval(x.lower.clamp(min=0), x.upper.clamp(min=0)), relax(x)
 
-    def backward(self, c: Tensor, relaxation: Lines, box: Tensor, constant: Tensor) -> list[Tensor]:
+    def backward(
+        self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
+    ) -> list[Tensor]:
         """Take the upper line for positive and the lower line for negative coefficients."""
-        constant += weighted(c.abs(), relaxation.error, box)
-        return [_along_lines(c, relaxation, box, constant)]
+        if fused.applies(c):
+            return [fused.along_lines(c, relaxation, box, constant)]
+        own = Lines(*relaxation[box].unbind(1))
+        constant += dot(c.abs(), own.error)
+        return [_along_lines(c, own, constant)]
 
 
 class ReluDualRule:
     """max(x, 0) in both networks."""
 
-    def forward(self, operands: Sequence[Triple]) -> tuple[Interval, DualRelaxation]:
+    def forward(self, operands: Sequence[Triple]) -> tuple[Interval, Tensor]:
         """Return the interval of Δ, between min(0, δ) and max(0, δ), and the planes."""
         a, b, delta = (known(interval) for interval in operands[0])
         interval = Interval(delta.lower.clamp(max=0), delta.upper.clamp(min=0))
-        return interval, relax_difference(a, b, delta)
+        return interval, relax_together(a, b, delta)
 
     def backward(
-        self, blocks: Blocks, relaxation: DualRelaxation, box: Tensor, constant: Tensor
+        self, blocks: Blocks, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Blocks]:
         """Move opposite coefficients into c_Δ, then replace relu by lines and planes."""
-        f, g, delta = blocks
-        for c, own in ((f, relaxation.a), (g, relaxation.b)):
-            if c is not None:  # before the move, whose rounding is covered too
-                constant += weighted(c.abs(), own.error, box)
-        if f is not None and g is not None:
-            # c_f a + c_g b + c_δ (a − b) is unchanged by (c_f − m, c_g + m, c_δ + m).
-            moved = torch.where(f * g < 0, torch.sign(f) * torch.minimum(f.abs(), g.abs()), 0.0)
-            f, g, delta = f - moved, g + moved, add(delta, moved)
-        out = Blocks(
-            None if f is None else _along_lines(f, relaxation.a, box, constant),
-            None if g is None else _along_lines(g, relaxation.b, box, constant),
-        )
-        if delta is None:
-            return [out]
-        positive, negative = split_sign(delta)
-        upper, lower = relaxation.upper, relaxation.lower
-        constant += weighted(positive, upper.constant, box)
-        constant += weighted(negative, lower.constant, box)
-        constant += weighted(delta.abs(), relaxation.error, box)
-        planes = Blocks(
-            positive * upper.a[box] + negative * lower.a[box],
-            positive * upper.b[box] + negative * lower.b[box],
-            positive * upper.delta[box] + negative * lower.delta[box],
-        )
-        return [out.plus(planes)]
+        zero = torch.zeros_like(next(c for c in blocks if c is not None))
+        f, g, delta = (zero if c is None else c for c in blocks)
+        if fused.applies(zero):
+            return [Blocks(*fused.along_planes(f, g, delta, relaxation, box, constant))]
+        terms = relaxation[box].unbind(1)
+        a, b = Lines(*terms[:4]), Lines(*terms[4:8])
+        upper, lower, error = Plane(*terms[8:12]), Plane(*terms[12:16]), terms[16]
+        # Before the move, whose rounding these errors cover too.
+        constant += dot(f.abs(), a.error) + dot(g.abs(), b.error)
+        # c_f a + c_g b + c_δ (a − b) is unchanged by (c_f − m, c_g + m, c_δ + m).
+        moved = torch.where(f * g < 0, torch.sign(f) * torch.minimum(f.abs(), g.abs()), zero)
+        f, g, delta = f - moved, g + moved, delta + moved
+        up, down = delta.clamp(min=0), delta.clamp(max=0)
+        constant += dot(up, upper.constant) + dot(down, lower.constant) + dot(up - down, error)
+        f = _along_lines(f, a, constant) + up * upper.a + down * lower.a
+        g = _along_lines(g, b, constant) + up * upper.b + down * lower.b
+        return [Blocks(f, g, up * upper.delta + down * lower.delta)]
 
 
-def _along_lines(c: Tensor, own: Lines, box: Tensor, constant: Tensor) -> Tensor:
-    positive, negative = split_sign(c)
-    constant += weighted(positive, own.intercept, box)
-    return positive * own.slope[box] + negative * own.lower_slope[box]
+def _along_lines(c: Tensor, own: Lines, constant: Tensor) -> Tensor:
+    up, down = c.clamp(min=0), c.clamp(max=0)
+    constant += dot(up, own.intercept)
+    return up * own.slope + down * own.lower_slope

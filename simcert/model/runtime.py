@@ -71,6 +71,11 @@ class Runtime:
         """Whether ``run`` runs batches; otherwise it runs rows one by one."""
         return self._batches is not None
 
+    @property
+    def description(self) -> str:
+        """What runs the file, in words."""
+        return f"ONNX Runtime {onnxruntime.__version__}, ORT_ENABLE_BASIC, CPU"
+
     def run(self, x: ArrayLike) -> Float:
         """Run a batch of inputs.
 

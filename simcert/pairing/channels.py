@@ -173,7 +173,7 @@ def _place_moved(original: Affine, step: Affine, sources: list[Tensor]) -> Tenso
             inverse = torch.full((old.inputs,), -1)
             origin = _sources_of(old)
             used = origin >= 0
-            if len(origin[used].unique()) != int(used.sum()):
+            if _repeats(origin[used]):
                 raise _NoPlaceError
             inverse[origin[used]] = used.nonzero().squeeze(1)
             proposed = torch.where(came_from >= 0, inverse[source[came_from.clamp(min=0)]], -1)
@@ -183,7 +183,7 @@ def _place_moved(original: Affine, step: Affine, sources: list[Tensor]) -> Tenso
         if not torch.equal(place[known], proposed[known]):
             raise _NoPlaceError
         place = torch.where(proposed >= 0, proposed, place)
-    if bool((place < 0).any()) or len(place.unique()) != len(place):
+    if bool((place < 0).any()) or _repeats(place):
         raise _NoPlaceError
     return place
 
@@ -208,6 +208,12 @@ def _sources_of(linear: LinearMap) -> Tensor:
     if isinstance(linear, Diagonal):
         return torch.arange(linear.inputs)
     raise _NoPlaceError
+
+
+def _repeats(index: Tensor) -> bool:
+    """Whether a value occurs twice."""
+    ordered = index.sort().values
+    return bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _channels(source: Tensor, outer: int, size: int) -> Tensor:

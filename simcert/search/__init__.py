@@ -2,6 +2,6 @@
 
 from simcert.search.boxes import Boxes
 from simcert.search.branch_and_bound import BranchAndBound, Found
-from simcert.search.witness import Candidate, attack
+from simcert.search.witness import Candidate, Network, attack
 
-__all__ = ["Boxes", "BranchAndBound", "Candidate", "Found", "attack"]
+__all__ = ["Boxes", "BranchAndBound", "Candidate", "Found", "Network", "attack"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
@@ -25,6 +25,8 @@ class Boxes:
         mass: (B,) probability of each under the distribution on the region, rounded up.
         bound: (B,) proved upper bound of the divergence on each.
         rows: (B, S) proved bounds of the absolute values of the divergence's linear functions.
+        inherited: (B, 6, neurons) float32, what the propagator knows of the neurons on each box or
+            on a box around it.
     """
 
     lower: Float
@@ -33,6 +35,7 @@ class Boxes:
     mass: Float
     bound: Float
     rows: Float
+    inherited: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.root)
@@ -53,11 +56,12 @@ class Boxes:
         return self.lower + (self.upper - self.lower) / 2
 
 
-def roots(region: Region, distribution: Distribution, rows: int) -> Boxes:
+def roots(region: Region, distribution: Distribution, rows: int, neurons: int) -> Boxes:
     """Return the boxes of a region, nothing known of them."""
     mass = region.weights * distribution.mass(
         region.lower, region.upper, region.lower, region.upper
     )
+    unknown = np.repeat(np.array([-np.inf, np.inf], dtype=np.float32), 3)
     return Boxes(
         region.lower,
         region.upper,
@@ -65,6 +69,7 @@ def roots(region: Region, distribution: Distribution, rows: int) -> Boxes:
         mass,
         np.full(region.boxes, np.inf),
         np.full((region.boxes, rows), np.inf),
+        np.broadcast_to(unknown[:, None], (region.boxes, 6, neurons)),
     )
 
 
@@ -93,19 +98,13 @@ def split(
     useful = np.where(possible, np.nan_to_num(score, nan=0.0, posinf=1e300), -1.0)
     flat = useful.max(axis=1) <= 0
     useful[flat] = np.where(possible[flat], width[flat], -1.0)
-    stuck = ~possible.any(axis=1)
+    stuck: NDArray[np.bool_] = np.logical_not(possible.any(axis=1))
     boxes, narrow = boxes.take(~stuck), boxes.take(stuck)
     dimension = useful[~stuck].argmax(axis=1)
     cut = middle[~stuck][np.arange(len(boxes)), dimension]
-    halves = []
-    for side in ("upper", "lower"):
-        corners = {"lower": boxes.lower.copy(), "upper": boxes.upper.copy()}
-        corners[side][np.arange(len(boxes)), dimension] = cut
-        low, high = region.lower[boxes.root], region.upper[boxes.root]
-        mass = region.weights[boxes.root] * distribution.mass(
-            corners["lower"], corners["upper"], low, high
-        )
-        halves.append(
-            Boxes(corners["lower"], corners["upper"], boxes.root, mass, boxes.bound, boxes.rows)
-        )
-    return halves[0].joined(halves[1]), narrow
+    left, right = boxes.upper.copy(), boxes.lower.copy()
+    left[np.arange(len(boxes)), dimension] = right[np.arange(len(boxes)), dimension] = cut
+    halves = replace(boxes, upper=left).joined(replace(boxes, lower=right))
+    root = halves.root
+    share = distribution.mass(halves.lower, halves.upper, region.lower[root], region.upper[root])
+    return replace(halves, mass=region.weights[root] * share), narrow

@@ -90,10 +90,12 @@ class BranchAndBound:
         self._dtype = dtype
         self._wanted = claim.divergence.rows(dual.outputs)
         rows = self._wanted.f, self._wanted.g, self._wanted.difference
-        self._propagator = Propagator(dual, *(torch.as_tensor(c) for c in rows))
+        f, g, delta = (torch.as_tensor(c) for c in rows)
+        self._propagator = Propagator(dual, f, g, delta)
         per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
         self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
-        self._open = roots(claim.region, claim.distribution, len(rows[0]))
+        neurons = self._propagator.neurons
+        self._open = roots(claim.region, claim.distribution, len(rows[0]), neurons)
         self._current = self._stuck = self._open.take(slice(0, 0))
         self._closed_bound = self._closed_mean = 0.0
         self._closed_rows = np.zeros(len(rows[0]))
@@ -147,7 +149,8 @@ class BranchAndBound:
                 torch.as_tensor(self._current.lower),
                 torch.as_tensor(self._current.upper),
             )
-            self._settle(self._propagator.bound(lower, upper, deadline))
+            inherited = torch.as_tensor(self._current.inherited)
+            self._settle(self._propagator.bound(lower, upper, inherited, deadline))
             progress.update(
                 "searching",
                 proved=max(0.0, 1.0 - self._undecided_mass() - self._violated_upper),
@@ -189,7 +192,7 @@ class BranchAndBound:
         lower, upper = bounds.lower.cpu().numpy(), bounds.upper.cpu().numpy()
         bound = np.fmin(boxes.bound, np.nan_to_num(divergence.upper(lower, upper), nan=np.inf))
         rows = np.fmin(boxes.rows, np.maximum(np.abs(lower), np.abs(upper)))
-        boxes = replace(boxes, bound=bound, rows=rows)
+        boxes = replace(boxes, bound=bound, rows=rows, inherited=bounds.inherited.cpu().numpy())
         self._try_corners(boxes, bounds)
 
         violated = np.zeros(len(boxes), dtype=bool)
@@ -231,7 +234,7 @@ class BranchAndBound:
         """Return Σ |coefficient| · width over the functions that matter, (B, inputs)."""
         slope = torch.maximum(bounds.lower_slope.abs(), bounds.upper_slope.abs()).cpu().numpy()
         keeping = self._keeping(lower, upper)
-        score = np.einsum("bs,bsn->bn", keeping.astype(np.float64), slope)
+        score: Float = np.einsum("bs,bsn->bn", keeping.astype(np.float64), slope)
         return score * (boxes.upper - boxes.lower)
 
     def _keeping(self, lower: Float, upper: Float) -> NDArray[np.bool_]:

@@ -52,8 +52,7 @@ def best_of(
 
 
 def attack(
-    f: Network | None,
-    g: Network | None,
+    networks: tuple[Network, Network] | None,
     claim: Claim,
     evaluate: Evaluate,
     dtype: DTypeLike,
@@ -64,8 +63,7 @@ def attack(
     """Draw from the claim's distribution, then climb from the best draws.
 
     Args:
-        f: the original, differentiable; None where it can only be run.
-        g: the compressed network, likewise.
+        networks: original and compressed, differentiable; None where they can only be run.
         claim: region, distribution and divergence.
         evaluate: runs both files.
         dtype: the networks' input type; all points are values of it.
@@ -83,8 +81,9 @@ def attack(
     points = claim.distribution.sample(low, high, low, high, generator, count, dtype)
     divergence = evaluate(points)
     candidate = best_of(None, points, root, divergence)
-    if f is None or g is None:
+    if networks is None:
         return candidate
+    f, g = networks
     starts = np.argsort(-np.nan_to_num(divergence, nan=-1.0), kind="stable")[:_STARTS]
     low, high, root = low[starts], high[starts], root[starts]
     x = torch.as_tensor(points[starts])

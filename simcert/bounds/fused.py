@@ -1,0 +1,135 @@
+"""The backward steps through relu as compiled loops: one pass over the coefficients.
+
+The same formulas as in :mod:`simcert.bounds.relu`, which remain the reference (and serve other
+devices and gradients). There a step reads and writes each coefficient some thirty times; here once.
+The loops are free of branches and sums may be reordered, so that they become vector instructions;
+the rounding errors that the bounds include hold for any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import numpy as np
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+Float = NDArray[np.float64]
+Integer = NDArray[np.int64]
+_Loop = TypeVar("_Loop", bound=Callable[..., None])
+
+
+def applies(c: Tensor) -> bool:
+    """Whether these loops can take the coefficients: float64 on the CPU, without gradients."""
+    return c.device.type == "cpu" and c.dtype == torch.float64 and not c.requires_grad
+
+
+def along_lines(c: Tensor, lines: Tensor, box: Tensor, constant: Tensor) -> Tensor:
+    """Return coefficients (R, n) on x for coefficients on relu(x); see :mod:`..relu`."""
+    out = torch.empty_like(c, memory_format=torch.contiguous_format)
+    _lines(c.contiguous().numpy(), lines.numpy(), box.numpy(), constant.numpy(), out.numpy())
+    return out
+
+
+def along_planes(
+    f: Tensor, g: Tensor, delta: Tensor, planes: Tensor, box: Tensor, constant: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return coefficients (R, n) on a, b, δ for those on relu(a), relu(b), Δ."""
+    out = torch.empty(3, *f.shape, dtype=torch.float64)
+    arrays = [c.contiguous().numpy() for c in (f, g, delta)]
+    _planes(*arrays, planes.numpy(), box.numpy(), constant.numpy(), out.numpy())
+    return out[0], out[1], out[2]
+
+
+def add_constant(c: Tensor, bias: Tensor, error: Tensor, box: Tensor, constant: Tensor) -> None:
+    """Add c · bias + |c| · error[box] to ``constant``: (R, n), (n,), (B, n), (R,), (R,)."""
+    _add_constant(
+        c.contiguous().numpy(), bias.numpy(), error.numpy(), box.numpy(), constant.numpy()
+    )
+
+
+def _compiled(function: _Loop) -> _Loop:
+    """Compile on first use; the result is cached (NUMBA_CACHE_DIR moves the cache)."""
+    compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})(function)
+    return cast(_Loop, compiled)
+
+
+@_compiled
+def _lines(c: Float, lines: Float, box: Integer, constant: Float, out: Float) -> None:
+    """Replace coefficients on relu(x) by coefficients on x.
+
+    Args:
+        c: (R, n).
+        lines: (B, 4, n): slope, intercept, lower slope, rounding error.
+        box: (R,).
+        constant: (R,), added to.
+        out: (R, n), the result.
+    """
+    rows, size = c.shape
+    for row in range(rows):
+        slope, intercept, lower_slope, error = lines[box[row]]
+        total = 0.0
+        for i in range(size):
+            value = c[row, i]
+            up, down = max(value, 0.0), min(value, 0.0)
+            # 0 · value: infinity or NaN must not get lost in a comparison.
+            total += up * intercept[i] + abs(value) * error[i] + 0.0 * value
+            out[row, i] = up * slope[i] + down * lower_slope[i]
+        constant[row] += total
+
+
+@_compiled
+def _planes(
+    f: Float,
+    g: Float,
+    delta: Float,
+    planes: Float,
+    box: Integer,
+    constant: Float,
+    out: Float,
+) -> None:
+    """Replace coefficients on relu(a), relu(b), Δ by coefficients on a, b, δ.
+
+    Args:
+        f: (R, n).
+        g: (R, n).
+        delta: (R, n).
+        planes: (B, 17, n): the lines of a and of b (slope, intercept, lower slope, error), the
+            upper and the lower plane of Δ (a, b, δ, constant), and Δ's rounding error.
+        box: (R,).
+        constant: (R,), added to.
+        out: (3, R, n), the results for a, b and δ.
+    """
+    rows, size = f.shape
+    for row in range(rows):
+        p = planes[box[row]]
+        total = 0.0
+        for i in range(size):
+            cf, cg, cd = f[row, i], g[row, i], delta[row, i]
+            total += abs(cf) * p[3, i] + abs(cg) * p[7, i] + 0.0 * (cf + cg + cd)
+            # Of opposite signs, the smaller of both moves into Δ, with the sign of c_f.
+            moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
+            cf, cg, cd = cf - moved, cg + moved, cd + moved
+            f_up, f_down = max(cf, 0.0), min(cf, 0.0)
+            g_up, g_down = max(cg, 0.0), min(cg, 0.0)
+            up, down = max(cd, 0.0), min(cd, 0.0)
+            total += f_up * p[1, i] + g_up * p[5, i] + up * p[11, i] + down * p[15, i]
+            total += (up - down) * p[16, i]
+            out[0, row, i] = f_up * p[0, i] + f_down * p[2, i] + up * p[8, i] + down * p[12, i]
+            out[1, row, i] = g_up * p[4, i] + g_down * p[6, i] + up * p[9, i] + down * p[13, i]
+            out[2, row, i] = up * p[10, i] + down * p[14, i]
+        constant[row] += total
+
+
+@_compiled
+def _add_constant(c: Float, bias: Float, error: Float, box: Integer, constant: Float) -> None:
+    rows, size = c.shape
+    for row in range(rows):
+        own = error[box[row]]
+        total = 0.0
+        for i in range(size):
+            total += c[row, i] * bias[i] + abs(c[row, i]) * own[i]
+        constant[row] += total

@@ -1,0 +1,410 @@
+"""The main job: two files and a claim in; one verdict, and all that backs it, out.
+
+The way of the data: read both files, pair them, look for a witness, bound and split, sample what
+the search left undecided, judge. A stage may be missing (an unknown operator, no time left); the
+verdict is then what the other stages show, and never better.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from simcert.claim import Claim
+from simcert.errors import ClaimError, PairError, UnsupportedOperatorError
+from simcert.model import Model, load
+from simcert.model.executor import Executor
+from simcert.model.lowering import lower
+from simcert.model.runtime import Runtime
+from simcert.pairing import DualProgram, align, spread
+from simcert.progress import Progress, Silent
+from simcert.result import ModelReference, Proof, Result, Verdict, Witness
+from simcert.sampling import Leaves, Remainder, Statistics, estimate, make_plan
+from simcert.search import BranchAndBound, Candidate, Found, Network, attack
+from simcert.search.boxes import Float
+
+_DEFAULT_SAMPLES = 100_000
+_ATTACK_SHARE, _SEARCH_SHARE = 0.1, 0.7
+"""Shares of the time limit after which the attack, and a search before sampling, end."""
+
+_SAMPLES_STREAM = 1
+
+
+def verify(
+    original: str | Path,
+    compressed: str | Path,
+    claim: Claim,
+    *,
+    samples: int | None = None,
+    time_limit: float = 60.0,
+    max_boxes: int | None = None,
+    threads: int = 2,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Result:
+    """Decide a claim about two ONNX files, or say what can be shown.
+
+    Args:
+        original: path of the reference network.
+        compressed: path of the network that is judged against it.
+        claim: what is to be shown.
+        samples: draws at most; 100,000 by default, and 0 for none.
+        time_limit: seconds for everything.
+        max_boxes: boxes to bound at most; a search that ends by it, and not by the clock, has the
+            same result on every machine.
+        threads: for torch and ONNX Runtime.
+        seed: of every random draw.
+        progress: is told how far the run is.
+
+    Raises:
+        SimcertError: the models, the pair or the claim are rejected; nothing is decided then.
+    """
+    if not (math.isfinite(time_limit) and time_limit > 0):
+        raise ClaimError(f"the time limit must be a positive number of seconds, not {time_limit}")
+    if threads < 1 or seed < 0 or (samples is not None and samples < 0):
+        raise ClaimError("threads must be at least 1; seed and samples must not be negative")
+    start = time.monotonic()
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        pair = _Pair.read(Path(original), Path(compressed), claim, threads)
+        evidence = _Evidence.gather(
+            pair,
+            samples=_DEFAULT_SAMPLES if samples is None else samples,
+            start=start,
+            time_limit=time_limit,
+            max_boxes=max_boxes,
+            seed=seed,
+            progress=progress or Silent(),
+        )
+    finally:
+        torch.set_num_threads(threads_before)
+    verdict, explanation = _judge(pair.claim, evidence)
+    return Result(
+        verdict=verdict,
+        claim=pair.claim,
+        original=ModelReference.of(pair.original),
+        compressed=ModelReference.of(pair.compressed),
+        proof=evidence.proof,
+        statistics=evidence.statistics,
+        witness=evidence.witness,
+        explanation=explanation,
+        assumptions=_assumptions(evidence),
+        seed=seed,
+        threads=threads,
+        elapsed_seconds=time.monotonic() - start,
+        versions=_versions(),
+    )
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Both files, read and ready to run; the claim's region fits their inputs."""
+
+    original: Model
+    compressed: Model
+    f: Runtime
+    g: Runtime
+    claim: Claim
+    networks: tuple[Network, Network] | None
+    dual: DualProgram | None
+    reason: str
+
+    @classmethod
+    def read(cls, original: Path, compressed: Path, claim: Claim, threads: int) -> _Pair:
+        """Read and check both files and fit the claim to them."""
+        models = load(original), load(compressed)
+        f, g = (Runtime(model, threads) for model in models)
+        for what, one, other in (
+            ("inputs", f.inputs, g.inputs),
+            ("outputs", f.outputs, g.outputs),
+            ("input type", f.dtype, g.dtype),
+        ):
+            if one != other:
+                raise PairError(
+                    f"{original} and {compressed} cannot be compared: {what} {one} and {other}"
+                )
+        if claim.region.inputs != f.inputs:
+            raise ClaimError(
+                f"{claim.region.source} has {claim.region.inputs} inputs, the networks {f.inputs}"
+            )
+        claim.divergence.rows(f.outputs)  # refuses outputs that the networks do not have
+        claim = replace(claim, region=claim.region.rounded_outward(f.dtype))
+        networks: tuple[Network, Network] | None = None
+        dual, reason = None, ""
+        try:
+            networks = Executor(models[0].graph), Executor(models[1].graph)
+            programs = lower(models[0].graph), lower(models[1].graph)
+            networks = programs[0].run, programs[1].run
+            dual = align(programs[0], spread(*programs, models[1].graph.metadata))
+        except UnsupportedOperatorError as error:
+            reason = str(error)
+        return cls(*models, f, g, claim, networks, dual, reason)
+
+    def measured(self, x: Float) -> Float:
+        """Run both files on points (n, inputs) and return d (n,); NaN becomes infinite."""
+        return self.claim.divergence.evaluate(self.f.run(x), self.g.run(x))
+
+    def exceeding(self, x: Float) -> Float:
+        """Return d (n,), where it exceeds ε the lesser of what was run and what is real.
+
+        The claim is about the networks over the reals. A difference above ε that is only the
+        float32 run's rounding is no witness against it.
+        """
+        d = self.measured(x)
+        above = np.zeros(len(d), dtype=bool)
+        if self.claim.tolerance is not None:
+            above = d > self.claim.tolerance
+        if self.networks is not None and above.any():
+            points = torch.as_tensor(x[above])
+            with torch.no_grad():
+                outputs = [network(points).numpy() for network in self.networks]
+            d[above] = np.fmin(d[above], self.claim.divergence.evaluate(*outputs))
+        return d
+
+
+# -- evidence --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What the stages established."""
+
+    proof: Proof
+    statistics: Statistics | None
+    witness: Witness | None
+    largest: float
+
+    @classmethod
+    def gather(
+        cls,
+        pair: _Pair,
+        *,
+        samples: int,
+        start: float,
+        time_limit: float,
+        max_boxes: int | None,
+        seed: int,
+        progress: Progress,
+    ) -> _Evidence:
+        """Attack, search, and sample what is left."""
+        claim, dtype = pair.claim, pair.f.dtype
+        candidate = attack(
+            pair.networks,
+            claim,
+            pair.exceeding,
+            dtype,
+            seed=seed,
+            deadline=start + _ATTACK_SHARE * time_limit,
+        )
+        found = None
+        if pair.dual is not None and not _settles(candidate, claim):
+            search = BranchAndBound(pair.dual, claim, pair.exceeding, dtype, candidate)
+            share = _SEARCH_SHARE if samples else 1.0
+            found = search.run(
+                deadline=start + share * time_limit, max_boxes=max_boxes, progress=progress
+            )
+            candidate = found.candidate
+        statistics = None
+        remainder = _remainder(claim, pair.f.outputs, found)
+        interrupted = found is not None and found.stopped == "interrupted"
+        if samples and remainder is not None and not interrupted and not _settles(candidate, claim):
+            plan = make_plan(
+                remainder,
+                samples=samples,
+                seed=seed,
+                stream=_SAMPLES_STREAM,
+                confidence=claim.confidence,
+                tolerance=claim.tolerance,
+                max_violation=claim.max_violation,
+            )
+            statistics = estimate(
+                plan,
+                remainder,
+                claim.distribution,
+                pair.measured,
+                dtype=dtype,
+                deadline=start + time_limit,
+                progress=progress,
+            )
+        return cls(
+            _proof(pair, found),
+            statistics,
+            _replay(pair, candidate),
+            0.0 if candidate is None else candidate.divergence,
+        )
+
+
+def _settles(candidate: Candidate | None, claim: Claim) -> bool:
+    """Whether an input alone refutes the claim."""
+    return (
+        candidate is not None
+        and claim.tolerance is not None
+        and claim.max_violation is None
+        and candidate.divergence > claim.tolerance
+    )
+
+
+def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | None:
+    """Return what is left to sampling: the undecided boxes, or the region where nothing is claimed.
+
+    The proved ranges of d come from the symbolic bounds, never from a sample.
+    """
+    region = claim.region
+    prior = claim.divergence.range(outputs)
+    if found is None or claim.tolerance is None:
+        bound = prior if found is None else min(prior, found.bound)
+        leaves = Leaves(
+            region.lower,
+            region.upper,
+            region.weights,
+            np.arange(region.boxes),
+            region.lower,
+            region.upper,
+            np.full(region.boxes, bound),
+        )
+        return Remainder(leaves, 1.0, 0.0, 0.0, 0.0)
+    undecided = found.undecided.take(found.undecided.mass > 0)
+    if len(undecided) == 0:
+        return None
+    leaves = Leaves(
+        undecided.lower,
+        undecided.upper,
+        undecided.mass,
+        undecided.root,
+        region.lower,
+        region.upper,
+        np.minimum(undecided.bound, prior),
+    )
+    return Remainder(
+        leaves,
+        mass_upper=found.undecided_mass,
+        violated_upper=found.violated_upper,
+        proved_bound=found.decided_bound,
+        decided_mean=found.decided_mean,
+        violated_lower=found.violated_mass,
+    )
+
+
+def _proof(pair: _Pair, found: Found | None) -> Proof:
+    """Return what was proved."""
+    claim = pair.claim
+    if found is None or pair.dual is None:
+        reason = pair.reason or "a witness was found before the search"
+        return Proof.unavailable(pair.f.outputs, reason)
+    claimed = claim.tolerance is not None
+    undecided = found.undecided_mass if claimed else 1.0
+    complete = claimed and len(found.undecided) == 0
+    proved = 1.0 - undecided - found.violated_upper
+    proved = math.nextafter(max(0.0, proved), 0.0) if len(found.undecided) else proved
+    return Proof(
+        bound=found.bound,
+        per_output=claim.divergence.per_output(found.rows),
+        boxes=found.boxes,
+        proved_mass=max(0.0, proved),
+        violated_mass=found.violated_mass,
+        undecided_mass=undecided,
+        complete=complete,
+        stopped=found.stopped,
+        pairing=pair.dual.describe(),
+    )
+
+
+def _replay(pair: _Pair, candidate: Candidate | None) -> Witness | None:
+    """Run the unmodified files on the best input; it is a witness if d exceeds the tolerance."""
+    tolerance = pair.claim.tolerance
+    if candidate is None or (tolerance is not None and candidate.divergence <= tolerance):
+        return None
+    x = candidate.input[None]
+    f, g = pair.f.run_exact(x), pair.g.run_exact(x)
+    divergence = float(pair.claim.divergence.evaluate(f, g)[0])
+    inside = pair.claim.region.contains(x, candidate.root)[0]
+    if not inside or (tolerance is not None and not divergence > tolerance):
+        return None
+    return Witness(
+        tuple(x[0].tolist()),
+        candidate.root,
+        tuple(f[0].tolist()),
+        tuple(g[0].tolist()),
+        divergence,
+        pair.f.description,
+    )
+
+
+# -- judging ---------------------------------------------------------------------------------
+
+
+def _judge(claim: Claim, evidence: _Evidence) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the verdict and, sentence by sentence, what backs it. Comparisons are exact."""
+    proof, statistics, witness = evidence.proof, evidence.statistics, evidence.witness
+    if claim.tolerance is None:
+        if math.isfinite(proof.bound):
+            return Verdict.PROVED, ("The worst case is proved on every box of a partition.",)
+        if statistics is not None:
+            return Verdict.CERTIFIED, ("No worst case is proved; the numbers rest on draws.",)
+        return Verdict.INCONCLUSIVE, ("Neither a proof nor a draw was possible.",)
+    if proof.complete and proof.bound <= claim.tolerance:
+        return Verdict.PROVED, (
+            f"d ≤ ε is proved on each of the boxes into which the region was split "
+            f"({proof.boxes} boxes bounded).",
+        )
+    if claim.max_violation is None:
+        if witness is not None:
+            return Verdict.REFUTED, ("Both files were run on the witness below, and d > ε.",)
+        return Verdict.INCONCLUSIVE, _unfinished(proof)
+    if proof.violation_lower > claim.max_violation:
+        return Verdict.REFUTED, ("d > ε is proved on boxes with more probability than allowed.",)
+    if proof.violation_upper <= claim.max_violation:
+        return Verdict.BOUNDED, ("All that is not proved has less probability than allowed.",)
+    if statistics is not None:
+        if (statistics.violation_lower or 0.0) > claim.max_violation:
+            return Verdict.REFUTED, ("The lower confidence bound of P(d > ε) is above p.",)
+        upper = statistics.violation_upper
+        if upper is not None and upper <= claim.max_violation:
+            return Verdict.CERTIFIED, (
+                "The upper confidence bound of P(d > ε) is at most p: proved boxes count as 0, "
+                "draws were made from the undecided boxes only.",
+            )
+    return Verdict.INCONCLUSIVE, _unfinished(proof)
+
+
+def _unfinished(proof: Proof) -> tuple[str, ...]:
+    if proof.reason:
+        return (f"The symbolic analysis was not possible: {proof.reason}.",)
+    return (
+        f"The search stopped ({proof.stopped}) after {proof.boxes} boxes; no witness was found.",
+    )
+
+
+def _assumptions(evidence: _Evidence) -> tuple[str, ...]:
+    """Return what the verdict takes for granted."""
+    assumptions = []
+    if evidence.proof.stopped != "unavailable":
+        assumptions.append(
+            "Proofs speak of the two networks in real arithmetic; the analysis' own float64 "
+            "rounding is included, the rounding of a float32 runtime is not."
+        )
+    assumptions.append(
+        "Region bounds are rounded outward to the networks' input type; draws are rounded to it."
+    )
+    if evidence.statistics is not None:
+        assumptions.append(
+            "Draws come from a pseudo-random generator, and the confidence is over these draws; "
+            "the files were run in ONNX Runtime at ORT_ENABLE_BASIC on the CPU."
+        )
+    return tuple(assumptions)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("simcert", "numpy", "onnx", "onnxruntime", "scipy", "torch")
+    return {"python": platform.python_version(), **{p: version(p) for p in packages}}
