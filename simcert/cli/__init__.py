@@ -52,8 +52,8 @@ def _one_line_errors(*, debug: bool) -> Iterator[None]:
     except click.exceptions.Exit:
         raise
     except click.ClickException as error:
-        error.exit_code = Status.ERROR  # click's own is 1 for some, which here means "refuted"
-        raise
+        error.show()  # click's own status is 1 for some, which here means "refuted"
+        sys.exit(Status.ERROR)
     except (KeyboardInterrupt, click.Abort):
         _stop("interrupted", Status.INTERRUPTED)
     except SimcertError as error:

@@ -1,0 +1,43 @@
+"""Lists on the command line."""
+
+from typing import Any
+
+import click
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Comma-separated numbers: ``0.5`` or ``-1,0,2.5``."""
+
+    name = "numbers"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Reads the text of the option."""
+        try:
+            return tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: write one number, or numbers with commas between", param, ctx)
+
+
+class Indices(click.ParamType[tuple[int, ...]]):
+    """Comma-separated indices and ranges: ``0,3,10-19``, both ends included."""
+
+    name = "indices"
+
+    LIMIT = 10_000_000
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Reads the text of the option."""
+        indices: list[int] = []
+        for part in str(value).split(","):
+            first, dash, last = part.partition("-")
+            if not (first.isdecimal() and (last.isdecimal() or not dash)):
+                self.fail(f"{value!r}: write indices from 0 on, like 0,3,10-19", param, ctx)
+            chosen = range(int(first), int(last or first) + 1)
+            if not chosen or chosen[-1] > self.LIMIT:
+                self.fail(f"{part!r} is not a range of indices up to {self.LIMIT:,}", param, ctx)
+            indices += chosen
+        return tuple(indices)

@@ -1,0 +1,142 @@
+"""``simcert verify``: one pair, one claim, one verdict."""
+
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from simcert.cli.claim import claim_of
+from simcert.cli.parameters import Indices, Numbers
+from simcert.cli.progress import progress_line
+from simcert.cli.status import status_of
+from simcert.result import Result, Verdict
+
+_COLOURS = {Verdict.REFUTED: "red", Verdict.INCONCLUSIVE: "yellow"}
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command
+@click.argument("original", type=_FILE)
+@click.argument("compressed", type=_FILE)
+@click.option("--region", type=_FILE, help="VNN-LIB, .npz with lower and upper, or JSON.")
+@click.option("--around", type=_FILE, help="Balls around the rows of an .npy or .npz file.")
+@click.option("--radius", type=float, help="Radius of the balls, in the L-infinity norm.")
+@click.option("--lower", type=Numbers(), help="Clip the balls: one number, or one per input.")
+@click.option("--upper", type=Numbers(), help="Clip the balls: one number, or one per input.")
+@click.option("--inputs", type=_FILE, help="The rows of a data set, equally likely.")
+@click.option("--rows", type=Indices(), help="Use these rows only, like 0,3,10-19.")
+@click.option("--distribution", default="uniform", show_default=True, help="On the region.")
+@click.option("--divergence", default="linf", show_default=True, help="linf, l1, l2, top1, ...")
+@click.option(
+    "--decision", type=click.Choice(["argmax", "argmin"]), help="For top1: which is best."
+)
+@click.option("--outputs", type=Indices(), help="Compare these outputs only, like 0,3.")
+@click.option("--tolerance", type=float, metavar="EPS", help="The divergence that may be reached.")
+@click.option("--max-violation", type=float, metavar="P", help="Allowed probability of more.")
+@click.option("--confidence", type=float, default=0.999, show_default=True)
+@click.option(
+    "--samples", type=click.IntRange(min=0), help="Draws; by default what the claim needs."
+)
+@click.option(
+    "--arithmetic", type=click.Choice(["real", "float32"]), default="real", show_default=True
+)
+@click.option("--time-limit", type=float, default=60.0, show_default=True, metavar="SECONDS")
+@click.option("--boxes", type=click.IntRange(min=1), help="Bound at most so many boxes.")
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option("--output", type=_FILE, help="Write the report to a file instead of stdout.")
+@click.option("--certificate", type=_FILE, help="Write a certificate, if the claim holds.")
+@click.option("--exit-zero", is_flag=True, help="Exit 0 also when refuted or inconclusive.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
+def verify(
+    original: Path,
+    compressed: Path,
+    samples: int | None,
+    time_limit: float,
+    boxes: int | None,
+    threads: int,
+    seed: int,
+    form: Literal["text", "json"],
+    output: Path | None,
+    certificate: Path | None,
+    exit_zero: bool,
+    quiet: bool,
+    **claim: Any,
+) -> None:
+    """Verify that COMPRESSED behaves like ORIGINAL, two ONNX files.
+
+    The claim is that the divergence of the outputs is at most EPS: everywhere in the region, or,
+    with --max-violation, with probability at least 1 - P. Without --tolerance nothing is claimed,
+    and the report says what can be shown. Without a region, the one in the metadata of ORIGINAL
+    (simcert.region) is used.
+    """
+    from simcert import verification
+
+    _check_targets(original, compressed, output, certificate)
+    with progress_line(quiet=quiet) as progress:
+        result = verification.verify(
+            original,
+            compressed,
+            claim_of(original, **claim),
+            samples=samples,
+            time_limit=time_limit,
+            max_boxes=boxes,
+            threads=threads,
+            seed=seed,
+            progress=progress,
+        )
+    if certificate is not None:
+        _certify(result, certificate, quiet=quiet)
+    _report(result, form, output)
+    sys.exit(status_of(result, exit_zero=exit_zero))
+
+
+def _check_targets(original: Path, compressed: Path, *targets: Path | None) -> None:
+    """Refuses, before the work, targets that cannot be written or would destroy a model."""
+    taken = {original.resolve(), compressed.resolve()}
+    for target in targets:
+        if target is None:
+            continue
+        if not target.resolve().parent.is_dir():
+            raise click.UsageError(f"the folder of {target} does not exist")
+        if target.resolve() in taken:
+            raise click.UsageError(f"{target} is given twice: writing it would lose a file")
+        taken.add(target.resolve())
+
+
+def _certify(result: Result, path: Path, *, quiet: bool) -> None:
+    from simcert.certificate import CertificateError, build, write
+
+    try:
+        statement = build(result, datetime.now(UTC))
+    except CertificateError as error:
+        if not quiet:
+            click.echo(f"simcert: {error}; {path} is not written", err=True)
+        return
+    write(statement, path)
+
+
+def _report(result: Result, form: Literal["text", "json"], output: Path | None) -> None:
+    from simcert.atomic import write_atomically
+    from simcert.report import json, text
+
+    if form == "json":
+        report = json.render(result)
+    else:
+        report = text.render(result, 80 if output else shutil.get_terminal_size().columns)
+    if output is not None:
+        write_atomically(output, report.encode())
+    elif form == "text" and sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+        headline, _, rest = report.partition("\n")
+        click.secho(headline, bold=True, fg=_COLOURS.get(result.verdict, "green"))
+        click.echo(rest, nl=False)
+    else:
+        click.echo(report, nl=False)
