@@ -39,8 +39,7 @@ class Executor:
         self.dtype = dtype
         self.device = torch.device(device)
         self._constants = {
-            name: self._typed(tensor(array).to(self.device))
-            for name, array in graph.constants.items()
+            name: self._typed(tensor(array)) for name, array in graph.constants.items()
         }
         last = {name: node for node in graph.nodes for name in node.inputs}
         kept = {"", graph.output.name, *graph.constants}
@@ -95,4 +94,4 @@ class Executor:
         return values
 
     def _typed(self, value: Tensor) -> Tensor:
-        return value.to(self.dtype) if value.is_floating_point() else value
+        return value.to(self.device, self.dtype if value.is_floating_point() else value.dtype)

@@ -5,10 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from simcert.errors import ModelError, UnsupportedOperatorError
 from simcert.model.executor import Executor
-from simcert.model.operators import OPERATORS
+from simcert.model.operators import OPERATORS, apply
 from simcert.model.runtime import Runtime
 
 random = np.random.default_rng(7)
@@ -292,6 +294,72 @@ def test_kernel_equals_onnx_runtime(model, nodes, keywords):
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())
 
 
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[str, tuple[int, int], int]:
+    """Attributes of a two-dimensional pool, the size of its input, whether it is a maximum."""
+    pairs = {
+        "kernel_shape": [draw(st.integers(1, 4)) for _ in range(2)],
+        "strides": [draw(st.integers(1, 4)) for _ in range(2)],
+        "dilations": [draw(st.integers(1, 2)) for _ in range(2)],
+    }
+    pads = [draw(st.integers(0, size - 1)) for size in pairs["kernel_shape"] * 2]
+    reach = [
+        step * (size - 1) + 1
+        for size, step in zip(pairs["kernel_shape"], pairs["dilations"], strict=True)
+    ]
+    size = (draw(st.integers(reach[0], 9)), draw(st.integers(reach[1], 9)))
+    texts = [f"{name} = {values}" for name, values in {**pairs, "pads": pads}.items()]
+    texts.append(f"ceil_mode = {draw(st.integers(0, 1))}")
+    operator = draw(st.sampled_from(["MaxPool", "AveragePool"]))
+    if operator == "AveragePool":
+        texts.append(f"count_include_pad = {draw(st.integers(0, 1))}")
+    return f"y = {operator}<{', '.join(texts)}>(x)", size, draw(st.integers(0, 2**32))
+
+
+@given(windows())
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_window_equals_onnx_runtime(model, case):
+    nodes, size, seed = case
+    network = model(nodes, shape=(1, 2, *size), opset=19)
+    x = np.random.default_rng(seed).standard_normal((2, network.graph.input.size))
+    expected = Runtime(network).run_exact(x)
+    found = Executor(network.graph)(torch.tensor(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+MOVERS = [
+    ("y = Reshape(x, w)", {"w": whole(1, 4, 6)}),
+    ("y = Transpose<perm = [2, 0, 1]>(x)", {}),
+    ("y = Slice(x, a, b, a, c)", {"a": whole(1), "b": whole(-9), "c": whole(-1)}),
+    ("y = Gather<axis = 1>(x, w)", {"w": whole(3, 0, -1)}),
+    ("a, b = Split<axis = 2, split = [2, 1]>(x) y = Concat<axis = 2>(b, a)", {"opset": 11}),
+    ("y = Flatten<axis = 2>(x)", {}),
+    (
+        "a = Unsqueeze(x, w) b = Squeeze(a, w) y = Expand(b, v)",
+        {"w": whole(0), "v": whole(2, 1, 1)},
+    ),
+    ('y = Pad<mode = "reflect">(x, w)', {"w": whole(0, 1, 1, 0, 1, 1)}),
+]
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.float32, torch.uint8])
+@pytest.mark.parametrize(("nodes", "keywords"), MOVERS, ids=[nodes for nodes, _ in MOVERS])
+def test_movement_carries_any_type_exactly(model, nodes, keywords, dtype):
+    graph = model(nodes, shape=(1, 8, 3), **keywords).graph
+    index = torch.arange(24)
+    expected = Executor(graph, torch.float64)(index[None]).long()
+    tensors = {"x": index.reshape(1, 8, 3).to(dtype)}
+    tensors |= {name: torch.tensor(array) for name, array in graph.constants.items()}
+    for node in graph.nodes:
+        outputs = apply(node, [tensors[name] for name in node.inputs])
+        tensors.update(zip(node.outputs, outputs, strict=True))
+    moved = tensors[graph.output.name]
+    assert moved.dtype == dtype
+    assert torch.equal(moved.flatten().long(), expected[0])
+
+
 def test_every_kernel_is_tested():
     words = " ".join(nodes for nodes, _ in CASES)
     missing = {name for name in OPERATORS if f"{name}(" not in words and f"{name}<" not in words}
@@ -397,7 +465,7 @@ def test_blocked_quantisation_is_unsupported(model):
 
 def test_huge_constant_is_refused_before_it_is_made(model):
     network = model("a = ConstantOfShape(w) y = Add(x, a)", w=whole(2**20, 2**20, 1))
-    with pytest.raises(UnsupportedOperatorError, match="too large"):
+    with pytest.raises(ModelError, match=r"node 'a' \(ConstantOfShape\) .* too large"):
         Executor(network.graph)(torch.zeros(1, 4))
 
 

@@ -1,6 +1,7 @@
 """What a kernel is, and the few helpers that all kernels share."""
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -16,7 +17,7 @@ Function: TypeAlias = Callable[..., Tensor]
 """A kernel with one output, written as a function of the node and of its named inputs."""
 
 LARGEST = 2**28
-"""The most elements that an operator may make out of a shape alone (a gigabyte of float32)."""
+"""The most elements that an operator may make out of a shape alone: a gigabyte of float32."""
 
 
 def table(functions: Mapping[str, Function]) -> dict[str, Kernel]:
@@ -39,6 +40,14 @@ def tensor(array: Array) -> Tensor:
 def integers(values: Tensor) -> tuple[int, ...]:
     """Return a constant tensor of shapes, axes or indices as Python numbers."""
     return tuple(int(value) for value in values.flatten().tolist())
+
+
+def bounded(sizes: Iterable[int]) -> tuple[int, ...]:
+    """Return a shape, or raise ValueError where a tensor of it would be too large to make."""
+    shape = tuple(sizes)
+    if math.prod(shape) > LARGEST:
+        raise ValueError(f"a tensor of shape {shape} is too large")
+    return shape
 
 
 def axes_of(node: Node, axes: Tensor | None) -> tuple[int, ...]:

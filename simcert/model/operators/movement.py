@@ -8,9 +8,9 @@ from torch import Tensor
 
 from simcert.model.graph import Node
 from simcert.model.operators.kernel import (
-    LARGEST,
     Kernel,
     axes_of,
+    bounded,
     integers,
     table,
     tensor,
@@ -63,12 +63,9 @@ def _constant(node: Node) -> Tensor:
 
 
 def _filled(node: Node, shape: Tensor) -> Tensor:
-    sizes = integers(shape)
-    if math.prod(sizes) > LARGEST:
-        raise unsupported(node, f"a tensor of shape {sizes} is too large")
     value = node.array("value")
     fill = torch.zeros(1) if value is None else tensor(value)
-    return fill.reshape(()).expand(sizes)
+    return fill.reshape(()).expand(bounded(integers(shape)))
 
 
 def _shape(node: Node, x: Tensor) -> Tensor:
@@ -149,11 +146,9 @@ def _split(node: Node, inputs: Sequence[Tensor | None]) -> tuple[Tensor, ...]:
     return torch.split(x, list(given) or -(-x.shape[axis] // parts), axis)
 
 
-def _expand(node: Node, x: Tensor, shape: Tensor) -> Tensor:
+def _expand(node: Node, x: Tensor, shape: Tensor) -> Tensor:  # noqa: ARG001
     sizes = torch.broadcast_shapes(x.shape, integers(shape))  # type: ignore[no-untyped-call]
-    if math.prod(sizes) > LARGEST:
-        raise unsupported(node, f"a tensor of shape {tuple(sizes)} is too large")
-    return x.expand(sizes)
+    return x.expand(bounded(sizes))
 
 
 def _pad(

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from simcert.model.graph import Node
+from simcert.model.operators.kernel import LARGEST, bounded
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,20 @@ def window(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Window:
     Explicit padding, ``auto_pad`` and ``ceil_mode`` are resolved as the ONNX specification of Conv
     and of the pools defines them; a window that would start in the padding after the input is
     dropped.
+
+    Raises:
+        ValueError: the attributes do not fit the axes, or no window fits the padded input.
     """
     axes = len(size)
     strides = node.integers("strides", (1,) * axes)
     dilations = node.integers("dilations", (1,) * axes)
     pads = node.integers("pads", (0,) * (2 * axes))
     mode = node.text("auto_pad", "NOTSET")
+    for name, values in (("kernel_shape", kernel), ("strides", strides), ("dilations", dilations)):
+        if len(values) != axes or min(values, default=1) < 1:
+            raise ValueError(f"{name} {tuple(values)} for {axes} spatial axes")
+    if len(pads) != 2 * axes or min(pads, default=0) < 0:
+        raise ValueError(f"pads {pads} for {axes} spatial axes")
     before, after, overhang = [], [], []
     for axis in range(axes):
         reach = dilations[axis] * (kernel[axis] - 1) + 1
@@ -50,6 +59,8 @@ def window(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Window:
         else:
             first, last = pads[axis], pads[axes + axis]
         padded = length + first + last
+        if not reach <= padded <= LARGEST:
+            raise ValueError(f"a window of {reach} over {length} elements with pads {pads}")
         extra = 0
         if node.integer("ceil_mode", 0):
             steps = -(-(padded - reach) // stride)
@@ -66,6 +77,8 @@ def pad(x: Tensor, before: Sequence[int], after: Sequence[int], value: float) ->
     """Return ``x`` with ``value`` around its last axes; a negative amount removes elements."""
     if not any(before) and not any(after):
         return x
+    margins = [0] * (x.ndim - len(before)) + [a + b for a, b in zip(before, after, strict=True)]
+    bounded(size + margin for size, margin in zip(x.shape, margins, strict=True))
     amounts = [
         amount for pair in zip(reversed(before), reversed(after), strict=True) for amount in pair
     ]
