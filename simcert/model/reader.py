@@ -71,8 +71,8 @@ def read(data: bytes) -> Graph:
         data: the bytes of the file.
 
     Returns:
-        The graph as the file has it, nodes in topological order; operators are not looked at, so
-        an unknown one stays in the graph as a node.
+        The graph as the file has it, nodes in topological order. An operator that ONNX does not
+        know stays in the graph as a node; of one that it knows, arity and attributes are checked.
 
     Raises:
         ModelError: the bytes are not an ONNX model, or one that SimCert does not admit.
