@@ -1,16 +1,22 @@
 """The result for people: plain text that reads well at 80 columns and stays readable at 40."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from simcert.numerals import format_lower, format_upper, percent_lower, percent_upper
 from simcert.report.printable import printable
-from simcert.result import ModelReference, Result, Verdict, Witness
+from simcert.result import ModelReference, Result, Verdict
 
 if TYPE_CHECKING:
     from simcert.sampling import Statistics
+
+Row: TypeAlias = tuple[str, str | list[str]]
+"""A label and its value, which may have several lines."""
 
 _HEADLINES = {
     Verdict.PROVED: "the claim holds for every input of the region",
@@ -20,162 +26,273 @@ _HEADLINES = {
     Verdict.INCONCLUSIVE: "neither shown nor refuted within the budget",
 }
 _HEADLINES_WITHOUT_TOLERANCE = {
-    Verdict.PROVED: "a worst case over the region; no tolerance was given to pass",
-    Verdict.CERTIFIED: "estimates with confidence; no tolerance was given to pass",
+    Verdict.PROVED: "a worst case; no tolerance was given, so nothing had to pass",
+    Verdict.CERTIFIED: "estimates; no tolerance was given, so nothing had to pass",
     Verdict.INCONCLUSIVE: "nothing could be shown within the budget",
 }
-_SHOWN = 8  # entries of a vector that are written out
+_METHODS = {
+    "clopper-pearson": "exact binomial bound of Clopper and Pearson",
+    "betting": "time-uniform bound by betting",
+    "empirical-bernstein": "empirical Bernstein bound of Maurer and Pontil",
+    "hoeffding": "Hoeffding's bound",
+    "exhaustive": "every point of the region was run",
+}
+_SHOWN = 10  # entries of a vector that are written out
 
 
 def render(result: Result, width: int = 80) -> str:
-    """Writes a result as text; the first line is the verdict.
+    """Writes a result as text; the verdict comes first.
 
     Printed bounds are rounded outward, so that each is itself a bound. Nothing from a file reaches
     the text without its control characters escaped.
 
     Args:
         result: what to write.
-        width: columns, at least 30.
+        width: columns; fewer than 30 count as 30.
 
     Returns:
         Lines of at most ``width`` characters, ending with a newline.
     """
     page = _Page(width)
-    page.paragraph(_headline(result), indent=0)
+    page.paragraph(_headline(result))
     page.gap()
-    page.paragraph(result.claim.sentence())
-    if result.explanation:
-        page.section("What backs it")
-        for sentence in result.explanation:
-            page.item(sentence)
+    page.paragraph(result.claim.sentence(), indent=2)
+    page.table(_subject(result))
+    page.items("What backs it", result.explanation)
+    page.section("Worst case", _worst_case(result))
     if result.claim.tolerance is not None:
-        page.section("Probability of the region")
-        page.table(_shares(result))
-    page.section("Divergence d")
-    page.table(_divergence(result))
-    if result.witness is not None:
-        page.section("Witness")
-        page.table(_witness(result.witness, result.claim.region.names, result.claim.region.units))
-    page.section("What this does not say")
-    for sentence in result.assumptions:
-        page.item(sentence)
-    page.section("Run")
-    page.table(_run(result))
+        page.section("Probability", _probability(result))
+    if result.statistics is not None:
+        page.section("Draws", _draws(result.statistics))
+    page.section(_witness_title(result), _witness(result))
+    page.items("What this does not say", _limits(result))
+    page.section("Run", _run(result))
     return page.text()
 
 
 def _headline(result: Result) -> str:
-    headlines = _HEADLINES if result.passed is not None else _HEADLINES_WITHOUT_TOLERANCE
+    headlines = _HEADLINES_WITHOUT_TOLERANCE if result.passed is None else _HEADLINES
     return f"{result.verdict.upper()}: {headlines[result.verdict]}"
 
 
-def _shares(result: Result) -> Iterable[tuple[str, str]]:
-    proof = result.proof
-    yield "proved d ≤ ε", f"≥ {percent_lower(proof.proved_mass)}"
-    yield "proved d > ε", f"≥ {percent_lower(proof.violated_mass)}"
-    yield "undecided by proof", f"≤ {percent_upper(proof.undecided_mass)}"
-    yield "P(d > ε), certain", f"≤ {format_upper(proof.violation_upper)}"
-    if result.statistics is not None:
-        confidence = percent_lower(result.statistics.confidence, 12)
-        yield f"P(d > ε), confidence {confidence}", _upper(result.statistics.violation_upper)
+def _subject(result: Result) -> Iterator[Row]:
+    region = result.claim.region
+    yield "f", _model(result.original)
+    yield "g", _model(result.compressed)
+    yield "R", f"{region.source}: {_count(region.boxes, 'box', 'boxes')} of {region.inputs} inputs"
 
 
-def _divergence(result: Result) -> Iterable[tuple[str, str]]:
-    proof = result.proof
-    yield "worst case, proved", _upper(proof.bound) + (f" ({proof.reason})" if proof.reason else "")
-    if result.witness is not None:
-        yield "largest seen", f"≥ {format_lower(result.witness.divergence)}"
-    if len(proof.per_output) > 1:
-        yield "per output, proved", _vector(_upper(bound) for bound in proof.per_output)
-    yield "search", f"{proof.boxes:,} boxes, {proof.stopped}"
-    if proof.pairing:
+def _worst_case(result: Result) -> Iterator[Row]:
+    """What is proved of d, beside the largest value that was seen."""
+    proof, tolerance = result.proof, result.claim.tolerance
+    if tolerance is not None:
+        yield "tolerance", f"{tolerance!r}"
+    yield "proved", _upper(proof.bound)
+    seen = _largest_seen(result)
+    if seen is not None:
+        yield "largest seen", "unbounded" if math.isinf(seen) else f"≥ {format_lower(seen)}"
+    if len(proof.per_output) > 1 and any(map(math.isfinite, proof.per_output)):
+        yield "proved per output", "≤ " + _vector(map(format_upper, proof.per_output))
+    if proof.stopped == "unavailable":
+        yield "search", f"none: {proof.reason}"
+    else:
+        yield "search", f"{proof.stopped}, {_count(proof.boxes, 'box', 'boxes')}"
         yield "pairing", proof.pairing
 
 
-def _statistics(statistics: "Statistics") -> Iterable[tuple[str, str]]:
-    yield "samples", f"{statistics.samples:,}"
+def _probability(result: Result) -> Iterator[Row]:
+    """The shares of the region's probability that each guarantee covers."""
+    proof, statistics = result.proof, result.statistics
+    yield "d ≤ ε proved on", f"≥ {percent_lower(proof.proved_mass)}"
+    if proof.violated_mass > 0.0:
+        yield "d > ε proved on", f"≥ {percent_lower(proof.violated_mass)}"
+    yield "undecided by proof", f"≤ {percent_upper(proof.undecided_mass)}"
+    lines = [f"{_between(proof.violation_lower, proof.violation_upper)}, with certainty"]
+    if statistics is not None and statistics.violation_upper is not None:
+        bounds = _between(statistics.violation_lower or 0.0, statistics.violation_upper)
+        lines.append(f"{bounds}, {_confidence(statistics)}")
+    if result.claim.max_violation is not None:
+        lines.append(f"≤ {result.claim.max_violation!r} is allowed")
+    yield "P(d > ε)", lines
 
 
-def _witness(
-    witness: Witness, names: Sequence[str], units: Sequence[str]
-) -> Iterable[tuple[str, str]]:
-    yield "divergence", repr(witness.divergence)
+def _draws(statistics: "Statistics") -> Iterator[Row]:
+    """What sampling established, of the whole region unless a line says otherwise."""
     yield (
-        "input",
-        _vector(
-            (f"{names[i]} = " if names else "")
-            + repr(value)
-            + (f" {units[i]}" if units and units[i] else "")
-            for i, value in enumerate(witness.input)
-        ),
+        "runs",
+        f"{statistics.drawn:,}, on at most {percent_upper(statistics.sampled_mass)} of the region",
     )
-    yield "original answers", _vector(map(repr, witness.original_output))
-    yield "compressed answers", _vector(map(repr, witness.compressed_output))
+    if statistics.violations is not None:
+        of = f" of the first {statistics.samples:,}" * (statistics.samples < statistics.drawn)
+        yield "violations", f"{statistics.violations:,}{of}"
+    mean = "mean of d"
+    method = statistics.mean_method
+    if statistics.mean_upper is None:
+        yield mean, f"no bound: {statistics.mean_reason}"
+    else:
+        yield mean, f"{_upper(statistics.mean_upper)} ({_METHODS.get(method, method)})"
+    for quantile in statistics.quantiles:
+        if quantile.upper is not None:
+            yield f"{100 * quantile.level:.6g} % quantile", _upper(quantile.upper)
+    yield "method", _METHODS.get(statistics.method, statistics.method)
+    yield "range of d", f"{_upper(statistics.range)} ({statistics.range_source})"
+    yield "all jointly", _confidence(statistics)
+    if statistics.range_exceeded:
+        yield "WARNING", "a run exceeded the proved range: proof and runs contradict each other"
+
+
+def _witness_title(result: Result) -> str:
+    tolerance, witness = result.claim.tolerance, result.witness
+    if tolerance is None or witness is None or witness.divergence <= tolerance:
+        return "Largest divergence found"
+    return "Witness: an input with d > ε"
+
+
+def _witness(result: Result) -> Iterator[Row]:
+    witness, region = result.witness, result.claim.region
+    if witness is None:
+        return
+    yield "d", f"{witness.divergence!r}"
+    yield "input", _inputs(witness.input, region.names, region.units)
+    if region.boxes > 1:
+        yield "box", str(witness.box)
+    yield "f answers", _vector(map(_float, witness.original_output))
+    yield "g answers", _vector(map(_float, witness.compressed_output))
     yield "run by", witness.runtime
 
 
-def _run(result: Result) -> Iterable[tuple[str, str]]:
-    yield "original", _model(result.original)
-    yield "compressed", _model(result.compressed)
-    yield "time", f"{result.elapsed_seconds:.1f} s on {result.threads} threads"
+def _limits(result: Result) -> Iterator[str]:
+    yield from result.assumptions
+    yield "Nothing is said about inputs outside R."
+    if result.claim.max_violation is not None or result.statistics is not None:
+        law = result.claim.distribution.describe()
+        yield f"Probabilities are those of the stated distribution: {law}."
+
+
+def _run(result: Result) -> Iterator[Row]:
+    threads = _count(result.threads, "thread", "threads")
+    yield "time", f"{result.elapsed_seconds:.1f} s on {threads}"
     yield "seed", str(result.seed)
     yield "versions", ", ".join(f"{name} {version}" for name, version in result.versions.items())
 
 
-def _model(model: ModelReference) -> str:
-    return (
-        f"{Path(model.path).name}, sha256 {model.sha256[:12]}…, "
-        f"{model.parameters:,} parameters, {model.bytes:,} bytes"
-    )
+def _model(model: ModelReference) -> list[str]:
+    return [
+        f"{Path(model.path).name} ({model.parameters:,} parameters, {model.bytes:,} bytes)",
+        f"sha256 {model.sha256[:16]}…",
+    ]
 
 
-def _upper(bound: float | None) -> str:
-    return "none" if bound is None or bound == float("inf") else f"≤ {format_upper(bound)}"
+def _largest_seen(result: Result) -> float | None:
+    seen = []
+    if result.witness is not None:
+        seen.append(result.witness.divergence)
+    if result.statistics is not None and result.statistics.drawn:
+        seen.append(result.statistics.maximum)
+    return max(seen, default=None)
+
+
+def _confidence(statistics: "Statistics") -> str:
+    if statistics.confidence == 1.0:
+        return "with certainty"
+    return f"with confidence {100 * statistics.confidence:.12g} %"
+
+
+def _upper(bound: float) -> str:
+    return f"≤ {format_upper(bound)}" if math.isfinite(bound) else "no bound"
+
+
+def _between(lower: float, upper: float) -> str:
+    at_least = f"≥ {format_lower(lower)} and " if lower > 0.0 else ""
+    return f"{at_least}≤ {format_upper(upper)}"
+
+
+def _float(value: float) -> str:
+    """Writes a number with the digits that tell it from its neighbours in its own type."""
+    single = np.float32(value)
+    return str(single if float(single) == value else value)
+
+
+def _inputs(values: Sequence[float], names: Sequence[str], units: Sequence[str]) -> str | list[str]:
+    if not names and not units:
+        return _vector(map(_float, values))
+    lines = [
+        (names[i] if names else f"input {i}")
+        + f" = {_float(value)}"
+        + (f" [{units[i]}]" if units and units[i] else "")
+        for i, value in enumerate(values[:_SHOWN])
+    ]
+    return lines + _more(len(values))
 
 
 def _vector(entries: Iterable[str]) -> str:
     texts = list(entries)
-    more = len(texts) - _SHOWN
-    return ", ".join(texts[:_SHOWN]) + (f", and {more:,} more in the JSON report" * (more > 0))
+    return ", ".join(texts[:_SHOWN] + _more(len(texts)))
+
+
+def _more(count: int) -> list[str]:
+    return [f"and {count - _SHOWN:,} more in the JSON report"] if count > _SHOWN else []
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 class _Page:
     """Collects lines; everything passes through ``_wrapped``, which escapes and breaks it."""
+
+    _NARROW = 60  # below this many columns, values go below their labels
 
     def __init__(self, width: int) -> None:
         self._width = max(width, 30)
         self._lines: list[str] = []
 
     def text(self) -> str:
+        """Returns the page."""
         return "\n".join(self._lines) + "\n"
 
     def gap(self) -> None:
+        """Leaves a line empty."""
         self._lines.append("")
 
-    def section(self, title: str) -> None:
-        self.gap()
-        self.paragraph(title, indent=0)
-
-    def paragraph(self, text: str, indent: int = 2) -> None:
+    def paragraph(self, text: str, indent: int = 0) -> None:
+        """Adds running text."""
         self._wrapped(text, " " * indent, " " * indent)
 
-    def item(self, text: str) -> None:
-        self._wrapped(text, "  - ", "    ")
+    def items(self, title: str, sentences: Iterable[str]) -> None:
+        """Adds a titled list, if there is anything in it."""
+        sentences = list(sentences)
+        if sentences:
+            self.gap()
+            self.paragraph(title)
+        for sentence in sentences:
+            self._wrapped(sentence, "  - ", "    ")
 
-    def table(self, rows: Iterable[tuple[str, str]]) -> None:
-        """Two columns; where the second would be narrow, each value goes below its label."""
+    def section(self, title: str, rows: Iterable[Row]) -> None:
+        """Adds a titled table, if there is anything in it."""
+        rows = list(rows)
+        if rows:
+            self.gap()
+            self.paragraph(title)
+            self.table(rows)
+
+    def table(self, rows: Iterable[Row]) -> None:
+        """Adds a table: values beside their labels, or below them where there is little room."""
         rows = [(printable(label), value) for label, value in rows]
-        column = 4 + max((len(label) for label, _ in rows), default=0)
+        column = 4 + max(len(label) for label, _ in rows)
         for label, value in rows:
-            if self._width - column >= 30:
-                self._wrapped(value, f"  {label}".ljust(column), " " * column)
-            else:
-                self.paragraph(label)
-                self.paragraph(value, indent=4)
+            first = f"  {label}".ljust(column)
+            if self._width < self._NARROW:
+                self.paragraph(label, indent=2)
+                first = " " * 4
+            rest = " " * len(first)
+            for line in [value] if isinstance(value, str) else value:
+                self._wrapped(line, first, rest)
+                first = rest
 
     def _wrapped(self, text: str, first: str, rest: str) -> None:
         self._lines += wrap(
-            printable(text),
+            printable(text) or "–",
             self._width,
             initial_indent=first,
             subsequent_indent=rest,
