@@ -1,0 +1,77 @@
+"""Divergences between the outputs of two networks, one a file, and their names."""
+
+from collections.abc import Callable, Sequence
+
+from simcert.claim import specification
+from simcert.claim.divergences.base import Divergence, Rows
+from simcert.claim.divergences.js import JS
+from simcert.claim.divergences.kl import KL
+from simcert.claim.divergences.l1 import L1
+from simcert.claim.divergences.l2 import L2
+from simcert.claim.divergences.linf import LInf
+from simcert.claim.divergences.selected import Selected
+from simcert.claim.divergences.top1 import Top1
+from simcert.claim.divergences.top1_confident import Top1Confident
+from simcert.claim.divergences.topk import TopK
+from simcert.errors import ClaimError
+
+__all__ = [
+    "DIVERGENCES",
+    "JS",
+    "KL",
+    "L1",
+    "L2",
+    "Divergence",
+    "LInf",
+    "Rows",
+    "Selected",
+    "Top1",
+    "Top1Confident",
+    "TopK",
+    "parse",
+]
+
+
+def _topk(options: dict[str, str], decision: str) -> Divergence:
+    k = specification.number(options, "k", 5, "topk")
+    if k != int(k):
+        raise ClaimError(f"topk: k={k} is not a whole number")
+    return TopK(decision, int(k))
+
+
+def _top1_confident(options: dict[str, str], decision: str) -> Divergence:
+    return Top1Confident(decision, specification.number(options, "delta", None, "top1-confident"))
+
+
+_Maker = Callable[[dict[str, str], str], Divergence]
+
+DIVERGENCES: dict[str, tuple[tuple[str, ...], _Maker]] = {
+    "linf": ((), lambda _options, _decision: LInf()),
+    "l1": ((), lambda _options, _decision: L1()),
+    "l2": ((), lambda _options, _decision: L2()),
+    "top1": ((), lambda _options, decision: Top1(decision)),
+    "topk": (("k",), _topk),
+    "top1-confident": (("delta",), _top1_confident),
+    "kl": ((), lambda _options, _decision: KL()),
+    "js": ((), lambda _options, _decision: JS()),
+}
+"""Every divergence: its options, and what makes it from their values and the decision."""
+
+
+def parse(text: str, outputs: Sequence[int] | None = None, decision: str = "argmax") -> Divergence:
+    """A divergence from its name and options, such as ``"linf"`` or ``"topk:k=3"``.
+
+    Args:
+        text: the specification.
+        outputs: indices of the outputs to compare; all by default.
+        decision: "argmax" or "argmin", for the divergences of decisions.
+
+    Raises:
+        ClaimError: an unknown name (the message lists the known ones), option or decision, or
+            outputs that cannot be selected.
+    """
+    name, options = specification.split(text, "divergence", DIVERGENCES)
+    allowed, make = DIVERGENCES[name]
+    specification.only(options, allowed, name)
+    divergence = make(options, decision)
+    return divergence if outputs is None else Selected(divergence, tuple(sorted(outputs)))
