@@ -28,6 +28,7 @@ from simcert.model.linear import (
 )
 from simcert.model.operators import apply
 from simcert.model.operators.kernel import tensor
+from simcert.model.operators.movement import KERNELS as _MOVEMENT_KERNELS
 from simcert.model.operators.window import window
 from simcert.model.program import Affine, Input, Program, Relu, Step
 
@@ -45,6 +46,8 @@ class Traced:
         return math.prod(self.shape)
 
 
+_MOVEMENT = frozenset(_MOVEMENT_KERNELS) - {"Cast"}
+
 Operand: TypeAlias = Traced | Tensor
 """A traced tensor or a constant (float64, or integers for shapes and indices)."""
 
@@ -59,15 +62,18 @@ def lower(graph: Graph) -> Program:
     builder = _Builder(graph.input.size)
     values: dict[str, Operand] = {name: _float64(array) for name, array in graph.constants.items()}
     values[graph.input.name] = Traced(0, graph.input.sample)
+    read = {graph.output.name, *(name for node in graph.nodes for name in node.inputs if name)}
     for node in graph.nodes:
         inputs = [values[name] if name else None for name in node.inputs]
         if not any(isinstance(x, Traced) for x in inputs):
-            constants = [None if x is None else x for x in inputs if not isinstance(x, Traced)]
-            outputs: Sequence[Operand] = apply(node, constants)
+            outputs: Sequence[Operand] = _constants(node, inputs)
         else:
             if node.operator not in LOWERINGS:
                 raise UnsupportedOperatorError(node.operator, node.name)
             outputs = LOWERINGS[node.operator](builder, node, inputs)
+        for name in node.outputs[len(outputs) :]:
+            if name in read:
+                raise UnsupportedOperatorError(node.operator, node.name, f"its output {name!r}")
         values.update(zip(node.outputs, outputs, strict=False))
     output = values[graph.output.name]
     if not isinstance(output, Traced):
@@ -118,16 +124,24 @@ class _Builder:
     def combine(
         self, terms: Sequence[tuple[float, Operand]], shape: Sequence[int], label: str
     ) -> Traced:
-        """Append Σ factor · operand, factors ±1, operands broadcast to ``shape``."""
+        """Append Σ factor · operand, factors ±1, operands broadcast to ``shape``.
+
+        Each constant but the first is added by a step of its own: their sum need not be a float64.
+        """
         operands: list[tuple[int, LinearMap]] = []
-        bias = torch.zeros(math.prod(shape), dtype=torch.float64)
+        biases: list[Tensor] = []
         for factor, operand in terms:
             if isinstance(operand, Traced):
                 index = _positions(operand).expand(*shape).reshape(-1)
                 operands.append((operand.step, Selection(index, operand.size, factor)))
             else:
-                bias = bias + factor * operand.expand(*shape).reshape(-1)
-        return self.affine(operands, bias, shape, label)
+                biases.append(factor * operand.expand(*shape).reshape(-1))
+        zero = torch.zeros(math.prod(shape), dtype=torch.float64)
+        result = self.affine(operands, biases[0] if biases else zero, shape, label)
+        for bias in biases[1:]:
+            same = Selection(torch.arange(result.size), result.size)
+            result = self.affine([(result.step, same)], bias, shape, label)
+        return result
 
     def scale(
         self, x: Traced, scale: Tensor, shape: Sequence[int], label: str, computed: str
@@ -179,8 +193,24 @@ def _renumber(step: Step, numbers: dict[int, int]) -> Step:
 
 
 def _float64(array: Array) -> Tensor:
-    value = tensor(array)
+    return _widened(tensor(array))
+
+
+def _widened(value: Tensor) -> Tensor:
     return value.to(torch.float64) if value.is_floating_point() else value
+
+
+def _constants(node: Node, inputs: Sequence[Operand | None]) -> list[Operand]:
+    """Run a node whose inputs are all constant, if it computes nothing.
+
+    What can be computed in only one way was folded when the file was read. The rest (a product of
+    constant matrices, an exponential) has no value that float64 holds and every runtime gives.
+    """
+    if node.operator not in _MOVEMENT:
+        detail = "its inputs are all constant, and its value depends on the runtime's rounding"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
+    constants = [x for x in inputs if not isinstance(x, Traced)]
+    return [_widened(value) for value in apply(node, constants)]
 
 
 def _positions(x: Traced) -> Tensor:
@@ -338,6 +368,9 @@ def _batch_normalization(
     builder: _Builder, node: Node, inputs: list[Operand | None]
 ) -> list[Operand]:
     x = _traced(node, inputs[0])
+    if node.integer("training_mode", 0) or not node.integer("spatial", 1):
+        detail = "training mode or per-element statistics"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
     scale, shift, mean, variance = (_constant(node, p, "statistics") for p in inputs[1:5])
     epsilon = node.real("epsilon", float(np.float32(1e-5)))
     computed = _digest(scale, shift, mean, variance, epsilon)
@@ -422,6 +455,8 @@ def _max_pool(builder: _Builder, node: Node, inputs: list[Operand | None]) -> li
         windows = windows if axis == 2 else windows.flatten(-2)
     shape = windows.shape[:-1]
     groups = windows.reshape(-1, windows.shape[-1]).T
+    if (groups < 0).all(0).any():
+        raise UnsupportedOperatorError(node.operator, node.name, "a window of padding alone")
     # Padding never wins: it stands for an element that the window has anyway.
     groups = torch.where(groups >= 0, groups, groups.amax(0))
     return [_maximum_of(builder, node, x, groups, shape)]
@@ -575,6 +610,11 @@ def _movement(builder: _Builder, node: Node, inputs: list[Operand | None]) -> li
     put in (padding, or a constant part of a Concat).
     """
     traced = [x for x in inputs if isinstance(x, Traced)]
+    if node.operator != "Concat":
+        _traced(node, inputs[0])
+        for x in inputs[1:]:
+            if x is not None:
+                _constant(node, x, "shape or index")
     total = sum(x.size for x in traced)
     numberings = []
     for start in (0, total):
@@ -602,6 +642,13 @@ def _movement(builder: _Builder, node: Node, inputs: list[Operand | None]) -> li
     return outputs
 
 
+def _dropout(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:  # noqa: ARG001
+    """The identity; a file that is run never trains."""
+    if len(inputs) > 2 and inputs[2] is not None and _constant(node, inputs[2], "mode").any():
+        raise UnsupportedOperatorError(node.operator, node.name, "training mode")
+    return [_traced(node, inputs[0])]
+
+
 LOWERINGS: dict[str, Lowering] = {
     "Abs": _absolute,
     "Add": _sum((1.0, 1.0)),
@@ -611,7 +658,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Concat": _movement,
     "Conv": _convolution,
     "Div": _divide,
-    "Dropout": lambda builder, node, inputs: _movement(builder, node, inputs[:1])[:1],
+    "Dropout": _dropout,
     "Expand": _movement,
     "Flatten": _movement,
     "Gather": _movement,
