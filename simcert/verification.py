@@ -31,10 +31,11 @@ from simcert.search import BranchAndBound, Candidate, Found, Network, attack
 from simcert.search.boxes import Float
 
 _DEFAULT_SAMPLES = 100_000
-_ATTACK_SHARE, _SEARCH_SHARE = 0.1, 0.7
-"""Shares of the time limit after which the attack, and a search before sampling, end."""
+_ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
+"""Shares of the time limit at which the attack, a first short search and the search end."""
 
-_SAMPLES_STREAM = 1
+_PILOT_BOXES = 1000
+"""Boxes of the short search that comes before the first look at a probability."""
 
 
 def verify(
@@ -183,7 +184,7 @@ class _Evidence:
     proof: Proof
     statistics: Statistics | None
     witness: Witness | None
-    largest: float
+    looks: int
 
     @classmethod
     def gather(
@@ -197,8 +198,13 @@ class _Evidence:
         seed: int,
         progress: Progress,
     ) -> _Evidence:
-        """Attack, search, and sample what is left."""
+        """Attack, search, and sample what is left.
+
+        A claim about a probability is looked at twice: after a short search, which often is
+        enough, and at the end. The looks share the confidence (union bound).
+        """
         claim, dtype = pair.claim, pair.f.dtype
+        end = start + time_limit
         candidate = attack(
             pair.networks,
             claim,
@@ -207,45 +213,82 @@ class _Evidence:
             seed=seed,
             deadline=start + _ATTACK_SHARE * time_limit,
         )
-        found = None
-        if pair.dual is not None and not _settles(candidate, claim):
+        found: Found | None = None
+        statistics: Statistics | None = None
+        looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
+        search = None
+        if pair.dual is not None and not _refutes(candidate, claim):
             search = BranchAndBound(pair.dual, claim, pair.exceeding, dtype, candidate)
-            share = _SEARCH_SHARE if samples else 1.0
-            found = search.run(
-                deadline=start + share * time_limit, max_boxes=max_boxes, progress=progress
-            )
-            candidate = found.candidate
-        statistics = None
-        remainder = _remainder(claim, pair.f.outputs, found)
-        interrupted = found is not None and found.stopped == "interrupted"
-        if samples and remainder is not None and not interrupted and not _settles(candidate, claim):
-            plan = make_plan(
-                remainder,
-                samples=samples,
-                seed=seed,
-                stream=_SAMPLES_STREAM,
-                confidence=claim.confidence,
-                tolerance=claim.tolerance,
-                max_violation=claim.max_violation,
-            )
-            statistics = estimate(
-                plan,
-                remainder,
-                claim.distribution,
-                pair.measured,
-                dtype=dtype,
-                deadline=start + time_limit,
-                progress=progress,
-            )
-        return cls(
-            _proof(pair, found),
-            statistics,
-            _replay(pair, candidate),
-            0.0 if candidate is None else candidate.divergence,
+        for look in range(1, looks + 1):
+            if search is not None:
+                pilot = look < looks
+                share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else 1.0
+                limit = min(_PILOT_BOXES, max_boxes or _PILOT_BOXES) if pilot else max_boxes
+                found = search.run(
+                    deadline=start + share * time_limit, max_boxes=limit, progress=progress
+                )
+                candidate = found.candidate
+            if not samples or _refutes(candidate, claim) or _interrupted(found):
+                continue
+            statistics = _sample(pair, found, samples, seed, look, looks, end, progress)
+            if _decides(statistics, claim):
+                break
+        return cls(_proof(pair, found), statistics, _replay(pair, candidate), looks)
+
+
+def _sample(
+    pair: _Pair,
+    found: Found | None,
+    samples: int,
+    seed: int,
+    look: int,
+    looks: int,
+    deadline: float,
+    progress: Progress,
+) -> Statistics | None:
+    """Plan, draw and run both files on the draws; None where nothing is left to draw from."""
+    claim = pair.claim
+    remainder = _remainder(claim, pair.f.outputs, found)
+    if remainder is None:
+        return None
+    plan = make_plan(
+        remainder,
+        samples=samples,
+        seed=seed,
+        stream=look,
+        family=looks,
+        confidence=claim.confidence,
+        tolerance=claim.tolerance,
+        max_violation=claim.max_violation,
+    )
+    try:
+        return estimate(
+            plan,
+            remainder,
+            claim.distribution,
+            pair.measured,
+            dtype=pair.f.dtype,
+            deadline=deadline,
+            progress=progress,
         )
+    except KeyboardInterrupt:
+        return None  # what was proved stands
 
 
-def _settles(candidate: Candidate | None, claim: Claim) -> bool:
+def _decides(statistics: Statistics | None, claim: Claim) -> bool:
+    """Whether confidence bounds decide the claim about a probability."""
+    allowed = claim.max_violation
+    if statistics is None or allowed is None:
+        return statistics is None
+    lower, upper = statistics.violation_lower, statistics.violation_upper
+    return (upper is not None and upper <= allowed) or (lower or 0.0) > allowed
+
+
+def _interrupted(found: Found | None) -> bool:
+    return found is not None and found.stopped == "interrupted"
+
+
+def _refutes(candidate: Candidate | None, claim: Claim) -> bool:
     """Whether an input alone refutes the claim."""
     return (
         candidate is not None

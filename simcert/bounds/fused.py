@@ -39,8 +39,8 @@ def along_planes(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return coefficients (R, n) on a, b, δ for those on relu(a), relu(b), Δ."""
     out = torch.empty(3, *f.shape, dtype=torch.float64)
-    arrays = [c.contiguous().numpy() for c in (f, g, delta)]
-    _planes(*arrays, planes.numpy(), box.numpy(), constant.numpy(), out.numpy())
+    a, b, d = (c.contiguous().numpy() for c in (f, g, delta))
+    _planes(a, b, d, planes.numpy(), box.numpy(), constant.numpy(), out.numpy())
     return out[0], out[1], out[2]
 
 

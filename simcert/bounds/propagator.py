@@ -108,6 +108,7 @@ class Propagator:
         for index in sorted(_read_by_relu(dual) - _exact_by_intervals(dual)):
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
+        self._differences_only = not bool(f.any() or g.any())
 
     def bound(
         self,
@@ -169,6 +170,8 @@ class Propagator:
     def _refine(self, index: int, batch: _Batch) -> Triple:
         """Bound symbolically the neurons of one node that intervals leave unstable."""
         a, b, delta = batch.triples[index]
+        if self._differences_only and delta is not None and not bool(delta.magnitude.any()):
+            return Triple(a, b, delta)  # equal so far: nothing that follows reads a or b
         if a is not None:
             a = self._refine_block(index, a, (a.lower < 0) & (a.upper > 0), "f", batch)
         if b is not None:
