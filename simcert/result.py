@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "simcert-result/0.1"
 
+_NO_BOUND = "the search ended before every box had a bound"
+
 Stopped: TypeAlias = Literal[
     "finished", "target reached", "time limit", "box limit", "interrupted", "unavailable"
 ]
@@ -101,7 +103,7 @@ class Proof:
         proved_mass: probability of the boxes on which d ≤ ε is proved (rounded down).
         violated_mass: probability of the boxes on which d > ε is proved (rounded down).
         undecided_mass: probability of all other boxes (rounded up).
-        complete: no box is left undecided.
+        complete: every box was decided.
         stopped: why the search ended.
         reason: why a bound is missing or the search could not run, in words; empty otherwise.
         pairing: how the two graphs were aligned, in words.
@@ -157,7 +159,7 @@ class Proof:
             **exact("violation_upper", self.violation_upper),
             "complete": self.complete,
             "stopped": self.stopped,
-            "reason": self.reason or None,
+            "reason": self.reason or (None if math.isfinite(self.bound) else _NO_BOUND),
             "pairing": self.pairing or None,
         }
 
@@ -205,7 +207,8 @@ class Result:
         compressed: the network that is judged against it.
         proof: what the symbolic analysis established.
         statistics: what sampling established; None when nothing was drawn.
-        witness: the input with the largest divergence found, when it exceeds the tolerance.
+        witness: an input on which both files were run: with a tolerance one that exceeds it,
+            without one that of the largest divergence found.
         explanation: what backs the verdict, sentence by sentence.
         assumptions: what the verdict takes for granted, sentence by sentence.
         seed: of every random draw.
@@ -247,7 +250,7 @@ class Result:
             "original": self.original.to_dict(),
             "compressed": self.compressed.to_dict(),
             "proof": self.proof.to_dict(),
-            "statistics": None if self.statistics is None else self.statistics.to_dict(),
+            "statistics": _statistics(self.statistics),
             "witness": None if self.witness is None else self.witness.to_dict(),
             "explanation": list(self.explanation),
             "assumptions": list(self.assumptions),
@@ -256,3 +259,9 @@ class Result:
             "elapsed_seconds": self.elapsed_seconds,
             "versions": dict(self.versions),
         }
+
+
+def _statistics(statistics: "Statistics | None") -> dict[str, Any] | None:
+    if statistics is None:
+        return None
+    return {**statistics.to_dict(), "range_source": statistics.range_source}

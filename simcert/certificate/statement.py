@@ -11,7 +11,7 @@ from typing import Any
 
 from simcert.errors import SimcertError
 from simcert.numerals import exact
-from simcert.result import ModelReference, Result
+from simcert.result import ModelReference, Result, Verdict
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "tag:simcert,2026:certificate/v0.1"
@@ -33,13 +33,11 @@ def build(result: Result, issued: datetime) -> dict[str, Any]:
         hexadecimal.
 
     Raises:
-        CertificateError: ``result`` did not pass.
+        CertificateError: ``result`` did not pass, or its numbers do not bear out its verdict.
     """
     if not result.passed:
-        claimed = "there was no tolerance, so nothing was claimed"
-        raise CertificateError(
-            "no certificate: " + (claimed if result.passed is None else f"{result.verdict}")
-        )
+        why = "without a tolerance nothing is claimed" if result.passed is None else result.verdict
+        raise CertificateError(f"no certificate: {why}")
     proof = result.proof
     return {
         "_type": STATEMENT_TYPE,
@@ -51,6 +49,7 @@ def build(result: Result, issued: datetime) -> dict[str, Any]:
             "claim": result.claim.to_dict(),
             "guarantee": {
                 "kind": result.verdict.value,
+                **_comparison(result),
                 "explanation": list(result.explanation),
                 "shares": {
                     **exact("proved", proof.proved_mass),
@@ -63,7 +62,7 @@ def build(result: Result, issued: datetime) -> dict[str, Any]:
             "evidence": {
                 "proof": proof.to_dict(),
                 "statistics": None if result.statistics is None else result.statistics.to_dict(),
-                "largest_seen": None if result.witness is None else result.witness.to_dict(),
+                "witness": None if result.witness is None else result.witness.to_dict(),
             },
             "run": {
                 "issued": issued.astimezone(UTC).isoformat(timespec="seconds"),
@@ -74,6 +73,33 @@ def build(result: Result, issued: datetime) -> dict[str, Any]:
             },
         },
     }
+
+
+def _comparison(result: Result) -> dict[str, Any]:
+    """Returns the comparison that the guarantee rests on: a quantity, its value, its limit.
+
+    Raises:
+        CertificateError: the numbers of the result do not bear out its verdict.
+    """
+    claim, statistics = result.claim, result.statistics
+    quantity, value, limit = {
+        Verdict.PROVED: ("proof.bound", result.proof.bound, claim.tolerance),
+        Verdict.BOUNDED: (
+            "proof.violation_upper",
+            result.proof.violation_upper,
+            claim.max_violation,
+        ),
+        Verdict.CERTIFIED: (
+            "statistics.violation_upper",
+            None if statistics is None or statistics.range_exceeded else statistics.violation_upper,
+            claim.max_violation,
+        ),
+    }[result.verdict]
+    if value is None or limit is None or not value <= limit:
+        raise CertificateError(
+            f"no certificate: {quantity} is {value}, which does not show that it is at most {limit}"
+        )
+    return {"quantity": quantity, **exact("value", value), **exact("limit", limit)}
 
 
 def _resource(model: ModelReference) -> dict[str, Any]:
