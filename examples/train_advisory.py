@@ -99,22 +99,20 @@ def stretched(unit: Array) -> Array:
     return raw
 
 
-def train(steps: int) -> torch.nn.Sequential:
-    """Fit the cost table by least squares: Adam, cosine schedule, one thread."""
+def train(steps: int, pool: int = POOL) -> torch.nn.Sequential:
+    """Fit the cost table on ``pool`` encounters by least squares: Adam, cosine schedule."""
     torch.manual_seed(SEED)
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
     layers: list[torch.nn.Module] = []
     for wide, narrow in pairwise(WIDTHS):
         layers += [torch.nn.Linear(wide, narrow), torch.nn.ReLU()]
     network = torch.nn.Sequential(*layers[:-1])
-    raw = encounters(np.random.default_rng(SEED), POOL)
+    raw = encounters(np.random.default_rng(SEED), pool)
     inputs = torch.from_numpy(normalised(raw)).float()
     targets = torch.from_numpy(costs(raw)).float()
     optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
-        rows = torch.randint(POOL, (BATCH,))
+        rows = torch.randint(pool, (BATCH,))
         loss = torch.nn.functional.mse_loss(network(inputs[rows]), targets[rows])
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -192,6 +190,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path(__file__).with_name("advisory.onnx"))
     parser.add_argument("--steps", type=int, default=STEPS)
     arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
     network = train(arguments.steps)
     arguments.output.write_bytes(exported(network).SerializeToString())
     for name, value in fit(network).items():

@@ -49,7 +49,7 @@ def magnitude(
         scope = scope or "layer"
         masks = by_scope(scores, sparsity, scope)
     elif nm is not None and sparsity is None and scope is None:
-        masks = by_groups(scores, *nm)
+        masks = by_groups(scores, *nm, names=[site.nodes[0] for site in sites])
     else:
         raise ModelError("magnitude pruning takes a sparsity (with a scope) or N:M, one of them")
     for site, mask in zip(sites, masks, strict=True):

@@ -39,14 +39,8 @@ def lowest_in_rows(scores: FloatArray, count: int) -> Mask:
 def lowest_in_groups(scores: FloatArray, kept: int, group: int) -> Mask:
     """N:M sparsity: all but the ``kept`` highest of each ``group`` consecutive inputs of a row.
 
-    Raises:
-        ModelError: the rows do not divide into groups.
+    The row length is a multiple of ``group``.
     """
-    if scores.shape[1] % group:
-        raise ModelError(
-            f"{kept}:{group} cannot be reached: {scores.shape[1]} inputs do not divide into groups"
-            f" of {group}"
-        )
     return lowest_in_rows(scores.reshape(-1, group), group - kept).reshape(scores.shape)
 
 
@@ -82,12 +76,26 @@ def by_scope(scores: Sequence[FloatArray], sparsity: float, scope: Scope) -> lis
     return masks
 
 
-def by_groups(scores: Sequence[FloatArray], kept: int, group: int) -> list[Mask]:
+def by_groups(
+    scores: Sequence[FloatArray], kept: int, group: int, names: Sequence[str]
+) -> list[Mask]:
     """N:M sparsity in every site, see :func:`lowest_in_groups`.
+
+    Args:
+        scores: one (outputs, inputs) array for each site.
+        kept: N, at least 1.
+        group: M, at least N.
+        names: what to call the sites in an error.
 
     Raises:
         ModelError: not 1 ≤ N ≤ M, or the rows of a site do not divide into groups.
     """
     if not 1 <= kept <= group:
         raise ModelError(f"N:M sparsity needs 1 ≤ N ≤ M, not {kept}:{group}")
+    for score, name in zip(scores, names, strict=True):
+        if score.shape[1] % group:
+            raise ModelError(
+                f"{kept}:{group} cannot be reached in {name!r}: rows of {score.shape[1]} weights"
+                f" do not divide into groups of {group}; exclude it"
+            )
     return [lowest_in_groups(score, kept, group) for score in scores]

@@ -43,8 +43,8 @@ def quantize(
         bits: 2 to 8.
         per: one scale for each output ``channel``, or one for the whole ``tensor``.
         format: ``fake`` stores Ŵ in the type of W; ``qdq-weight`` stores q as int8 with a
-            DequantizeLinear node behind it, which computes the same Ŵ bit for bit, and raises the
-            opset to 13 where it is lower.
+            DequantizeLinear node behind it, which computes the same Ŵ bit for bit (the sums that
+            follow may be rounded in another order), and raises the opset to 13 where it is lower.
         exclude: names of nodes that are left as they are.
 
     Raises:

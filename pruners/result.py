@@ -115,15 +115,10 @@ def _table(report: Report) -> Table:
     total = ["total", *_cells(report.before, report.after, sum(x.changed for x in report.layers))]
     titles = ["layer", "weights", "changed", "zeros", "bytes"]
     for title, footer in zip(titles, total, strict=True):
-        first = title == "layer"
-        table.add_column(
-            title,
-            footer,
-            justify="left" if first else "right",
-            overflow="ellipsis",
-            no_wrap=True,
-            min_width=None if first else max(len(title), len(footer)),
-        )
+        if title == "layer":
+            table.add_column(title, footer, overflow="fold")
+        else:
+            table.add_column(title, footer, justify="right", no_wrap=True)
     for layer in report.layers:
         name = Text(printable(", ".join(layer.nodes)))
         table.add_row(name, *_cells(layer.before, layer.after, layer.changed))
