@@ -1,5 +1,9 @@
 """Certifies, with guarantees, that a compressed neural network behaves like the original.
 
+    region = read_region("prop_1.vnnlib", inputs=5)
+    result = verify("original.onnx", "compressed.onnx", Claim(region, tolerance=0.05))
+    result.verdict, result.proof.bound
+
 The whole public interface is on this page. Names are loaded on first use, so that importing the
 package costs nothing.
 """
@@ -12,8 +16,17 @@ from simcert.errors import ClaimError, ModelError, PairError, SimcertError, Unsu
 from simcert.result import ModelReference, Proof, Result, Verdict, Witness
 
 if TYPE_CHECKING:
-    from simcert.claim import Claim, Region
+    from simcert.claim import (
+        Claim,
+        Region,
+        balls_around,
+        data_rows,
+        distributions,
+        divergences,
+        read_region,
+    )
     from simcert.model import Model, load
+    from simcert.sampling import Statistics
     from simcert.verification import verify
 
 __version__ = version("simcert")
@@ -29,10 +42,16 @@ __all__ = [
     "Region",
     "Result",
     "SimcertError",
+    "Statistics",
     "UnsupportedOperatorError",
     "Verdict",
     "Witness",
+    "balls_around",
+    "data_rows",
+    "distributions",
+    "divergences",
     "load",
+    "read_region",
     "verify",
 ]
 
@@ -41,7 +60,13 @@ _LAZY = {
     "Claim": "simcert.claim",
     "Model": "simcert.model",
     "Region": "simcert.claim",
+    "Statistics": "simcert.sampling",
+    "balls_around": "simcert.claim",
+    "data_rows": "simcert.claim",
+    "distributions": "simcert.claim",
+    "divergences": "simcert.claim",
     "load": "simcert.model",
+    "read_region": "simcert.claim",
     "verify": "simcert.verification",
 }
 
@@ -50,3 +75,7 @@ def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

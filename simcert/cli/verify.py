@@ -39,9 +39,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--tolerance", type=float, metavar="EPS", help="The divergence that may be reached.")
 @click.option("--max-violation", type=float, metavar="P", help="Allowed probability of more.")
 @click.option("--confidence", type=float, default=0.999, show_default=True)
-@click.option(
-    "--samples", type=click.IntRange(min=0), help="Draws; by default what the claim needs."
-)
+@click.option("--samples", type=click.IntRange(min=0), help="Draws at most; 100,000 by default.")
 @click.option(
     "--arithmetic", type=click.Choice(["real", "float32"]), default="real", show_default=True
 )
