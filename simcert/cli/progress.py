@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from simcert.numerals import format_lower, format_upper
+from simcert.numerals import format_upper, percent_lower, percent_upper
 from simcert.progress import Progress, Silent
 
 
@@ -33,8 +33,8 @@ class StatusLine:
         parts = [stage]
         if boxes:
             parts.append(f"{boxes:,} boxes")
-            parts.append(f"proved {format_lower(100 * proved, 3)} %")
-            parts.append(f"undecided {format_upper(100 * undecided, 3)} %")
+            parts.append(f"proved {percent_lower(proved, 3)}")
+            parts.append(f"undecided {percent_upper(min(1.0, undecided), 3)}")
         if math.isfinite(bound):
             parts.append(f"d ≤ {format_upper(bound, 3)}")
         if samples:
