@@ -2,7 +2,7 @@
 
 
 class SimcertError(Exception):
-    """Base of every error that a user can cause or cure; the message says what, where, what to do."""
+    """Base of every error that a user can cause or cure: the message says what, where, how."""
 
 
 class ModelError(SimcertError):

@@ -29,6 +29,7 @@ from simcert.result import ModelReference, Proof, Result, Verdict, Witness
 from simcert.sampling import Leaves, Remainder, Statistics, estimate, make_plan
 from simcert.search import BranchAndBound, Candidate, Found, Network, attack
 from simcert.search.boxes import Float
+from simcert.search.witness import Evaluate, best_of
 
 _DEFAULT_SAMPLES = 100_000
 _ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
@@ -156,6 +157,22 @@ class _Pair:
         """Run both files on points (n, inputs) and return d (n,); NaN becomes infinite."""
         return self.claim.divergence.evaluate(self.f.run(x), self.g.run(x))
 
+    def drawn(self, proved: float) -> Evaluate:
+        """Return how draws are measured where d ≤ ``proved`` was proved over the reals.
+
+        A float32 run may exceed that by its rounding; up to 2^-14 of the outputs' size such a draw
+        counts as ``proved``. One that exceeds it by more contradicts the proof and is left as it
+        is, to be reported.
+        """
+
+        def run(x: Float) -> Float:
+            f, g = self.f.run(x), self.g.run(x)
+            d = self.claim.divergence.evaluate(f, g)
+            rounding = 2.0**-14 * np.maximum(np.abs(f), np.abs(g)).max(axis=1)
+            return np.where((d > proved) & (d <= proved + rounding), proved, d)
+
+        return run
+
     def exceeding(self, x: Float) -> Float:
         """Return d (n,), where it exceeds ε the lesser of what was run and what is real.
 
@@ -231,6 +248,7 @@ class _Evidence:
             if not samples or _refutes(candidate, claim) or _interrupted(found):
                 continue
             statistics = _sample(pair, found, samples, seed, look, looks, end, progress)
+            candidate = _better(pair, candidate, statistics)
             if _decides(statistics, claim):
                 break
         return cls(_proof(pair, found), statistics, _replay(pair, candidate), looks)
@@ -266,13 +284,24 @@ def _sample(
             plan,
             remainder,
             claim.distribution,
-            pair.measured,
+            pair.drawn(remainder.leaves.range),
             dtype=pair.f.dtype,
             deadline=deadline,
             progress=progress,
         )
     except KeyboardInterrupt:
         return None  # what was proved stands
+
+
+def _better(
+    pair: _Pair, candidate: Candidate | None, statistics: Statistics | None
+) -> Candidate | None:
+    """Return the better of a candidate and the draw with the largest divergence."""
+    if statistics is None or not statistics.maximum_input:
+        return candidate
+    x, region = np.array([statistics.maximum_input]), pair.claim.region
+    inside = np.logical_and(region.lower <= x, x <= region.upper).all(axis=1)
+    return best_of(candidate, x, np.flatnonzero(inside)[:1], pair.exceeding(x))
 
 
 def _decides(statistics: Statistics | None, claim: Claim) -> bool:
@@ -316,7 +345,7 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
             region.upper,
             np.full(region.boxes, bound),
         )
-        return Remainder(leaves, 1.0, 0.0, 0.0, 0.0)
+        return Remainder(leaves, 1.0, 0.0, 0.0, 0.0, mass_lower=1.0)
     undecided = found.undecided.take(found.undecided.mass > 0)
     if len(undecided) == 0:
         return None
@@ -332,6 +361,7 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
     return Remainder(
         leaves,
         mass_upper=found.undecided_mass,
+        mass_lower=found.undecided_lower,
         violated_upper=found.violated_upper,
         proved_bound=found.decided_bound,
         decided_mean=found.decided_mean,
@@ -409,6 +439,11 @@ def _judge(claim: Claim, evidence: _Evidence) -> tuple[Verdict, tuple[str, ...]]
         return Verdict.REFUTED, ("d > ε is proved on boxes with more probability than allowed.",)
     if proof.violation_upper <= claim.max_violation:
         return Verdict.BOUNDED, ("All that is not proved has less probability than allowed.",)
+    if statistics is not None and statistics.range_exceeded:
+        return Verdict.INCONCLUSIVE, (
+            "A draw exceeded the range that was proved: proof and runs contradict each other. "
+            "Please report this pair.",
+        )
     if statistics is not None:
         if (statistics.violation_lower or 0.0) > claim.max_violation:
             return Verdict.REFUTED, ("The lower confidence bound of P(d > ε) is above p.",)
@@ -442,8 +477,10 @@ def _assumptions(evidence: _Evidence) -> tuple[str, ...]:
     )
     if evidence.statistics is not None:
         assumptions.append(
-            "Draws come from a pseudo-random generator, and the confidence is over these draws; "
-            "the files were run in ONNX Runtime at ORT_ENABLE_BASIC on the CPU."
+            "Draws come from a pseudo-random generator, and the confidence is over these draws. "
+            "They measure the files as they run in ONNX Runtime (ORT_ENABLE_BASIC, CPU, float32); "
+            "a draw that exceeds the bound proved over the reals by no more than float32 rounding "
+            "counts as that bound."
         )
     return tuple(assumptions)
 

@@ -57,6 +57,11 @@ class Found:
     stopped: Stopped
 
     @property
+    def undecided_lower(self) -> float:
+        """Probability of the undecided boxes, rounded down."""
+        return min(1.0, math.fsum(self.undecided.mass)) * _share(self.undecided)
+
+    @property
     def undecided_mass(self) -> float:
         """Probability of the undecided boxes, rounded up."""
         return min(1.0, math.fsum(self.undecided.mass) * _UP)
@@ -201,10 +206,9 @@ class BranchAndBound:
         settled = bound <= self._limit()
         closed = settled | violated
         self._close(boxes.take(closed))
-        # Masses are rounded up by at most (inputs + 2) 2^-38; this is a lower bound.
         mass = float(boxes.mass[violated].sum())
         self._violated_upper += mass
-        self._violated_lower += mass * max(0.0, 1.0 - (boxes.lower.shape[1] + 2) * 2.0**-36)
+        self._violated_lower += mass * _share(boxes)
 
         score = self._score(boxes, bounds, lower, upper)
         halves, narrow = split(
@@ -261,3 +265,9 @@ class BranchAndBound:
         )
         points = np.where(slope > 0, boxes.upper, boxes.lower)
         self._candidate = best_of(self._candidate, points, boxes.root, self._evaluate(points))
+
+
+def _share(boxes: Boxes) -> float:
+    """Return the factor that makes masses, rounded up by 2^-38 per input, lower bounds."""
+    inputs: int = boxes.lower.shape[1]
+    return max(0.0, 1.0 - (inputs + 2) * 2.0**-36)
