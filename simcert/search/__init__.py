@@ -1,7 +1,7 @@
 """Searching a region: branch and bound for a proof, attacks for a witness."""
 
-from simcert.search.boxes import Boxes
+from simcert.search.boxes import Boxes, Splits
 from simcert.search.branch_and_bound import BranchAndBound, Found
 from simcert.search.witness import Candidate, Network, attack
 
-__all__ = ["Boxes", "BranchAndBound", "Candidate", "Found", "Network", "attack"]
+__all__ = ["Boxes", "BranchAndBound", "Candidate", "Found", "Network", "Splits", "attack"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -19,6 +20,7 @@ class Boxes:
     """Parts of a region.
 
     Attributes:
+        node: (B,) number of each in the split tree, see :class:`Splits`.
         lower: (B, inputs), values of the networks' input type.
         upper: (B, inputs), likewise.
         root: (B,) the box of the region that each lies in.
@@ -29,6 +31,7 @@ class Boxes:
             on a box around it.
     """
 
+    node: Integer
     lower: Float
     upper: Float
     root: Integer
@@ -63,6 +66,7 @@ def roots(region: Region, distribution: Distribution, rows: int, neurons: int) -
     )
     unknown = np.repeat(np.array([-np.inf, np.inf], dtype=np.float32), 3)
     return Boxes(
+        np.arange(region.boxes),
         region.lower,
         region.upper,
         np.arange(region.boxes),
@@ -73,9 +77,47 @@ def roots(region: Region, distribution: Distribution, rows: int, neurons: int) -
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The split tree: which node was cut where, in the order of the cuts.
+
+    The boxes of the region are nodes 0, 1, …, boxes − 1; cut k makes the nodes boxes + 2 k (below
+    the cut) and boxes + 2 k + 1 (above it). Nodes that were not cut are the leaves.
+
+    Attributes:
+        node: (cuts,) the node that was cut.
+        dimension: (cuts,) the input that was cut.
+        cut: (cuts,) where.
+    """
+
+    node: Integer
+    dimension: Integer
+    cut: Float
+
+    def __len__(self) -> int:
+        return len(self.node)
+
+    @classmethod
+    def none(cls) -> Self:
+        """Return the tree in which nothing is cut."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the cuts of all parts, in order."""
+        if not parts:
+            return cls.none()
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
+
+
 def split(
-    boxes: Boxes, score: Float, region: Region, distribution: Distribution, dtype: DTypeLike
-) -> tuple[Boxes, Boxes]:
+    boxes: Boxes,
+    score: Float,
+    region: Region,
+    distribution: Distribution,
+    dtype: DTypeLike,
+    first: int,
+) -> tuple[Boxes, Boxes, Splits]:
     """Cut each box in two where splitting promises most.
 
     The cut is a value of ``dtype``, so that inputs of the networks, and draws rounded to it, belong
@@ -87,9 +129,10 @@ def split(
         region: the region that the boxes are parts of.
         distribution: the law that gives the halves their masses.
         dtype: the networks' input type.
+        first: number of the first new node.
 
     Returns:
-        The halves, and the boxes that are too narrow to be cut in any dimension.
+        The halves, the boxes that are too narrow to be cut in any dimension, and the cuts.
     """
     middle = boxes.centre.astype(dtype).astype(np.float64)
     possible = (boxes.lower < middle) & (middle < boxes.upper)
@@ -104,7 +147,13 @@ def split(
     cut = middle[~stuck][np.arange(len(boxes)), dimension]
     left, right = boxes.upper.copy(), boxes.lower.copy()
     left[np.arange(len(boxes)), dimension] = right[np.arange(len(boxes)), dimension] = cut
-    halves = replace(boxes, upper=left).joined(replace(boxes, lower=right))
+    number = first + 2 * np.arange(len(boxes))
+    below, above = (
+        replace(boxes, node=number, upper=left),
+        replace(boxes, node=number + 1, lower=right),
+    )
+    halves = below.joined(above)
     root = halves.root
     share = distribution.mass(halves.lower, halves.upper, region.lower[root], region.upper[root])
-    return replace(halves, mass=region.weights[root] * share), narrow
+    cuts = Splits(boxes.node, dimension, cut)
+    return replace(halves, mass=region.weights[root] * share), narrow, cuts

@@ -15,7 +15,7 @@ from simcert.claim import Claim
 from simcert.pairing import DualProgram
 from simcert.progress import Progress
 from simcert.result import Stopped
-from simcert.search.boxes import Boxes, Float, roots, split
+from simcert.search.boxes import Boxes, Float, Integer, Splits, roots, split
 from simcert.search.witness import Candidate, Evaluate, best_of
 
 GAP = 0.01
@@ -34,6 +34,8 @@ class Found:
 
     Attributes:
         undecided: the boxes on which the claim is neither proved nor refuted.
+        splits: how the region was cut; every leaf is undecided, violated or proved.
+        violated: (leaves,) numbers of the leaves on which d > ε is proved.
         bound: proved upper bound of the divergence on the region.
         rows: (S,) proved bounds of the divergence's linear functions, in absolute value.
         boxes: how many boxes were bounded.
@@ -46,6 +48,8 @@ class Found:
     """
 
     undecided: Boxes
+    splits: Splits
+    violated: Integer
     bound: float
     rows: Float
     boxes: int
@@ -105,6 +109,9 @@ class BranchAndBound:
         self._closed_bound = self._closed_mean = 0.0
         self._closed_rows = np.zeros(len(rows[0]))
         self._violated_lower = self._violated_upper = 0.0
+        self._splits: list[Splits] = []
+        self._violated: list[int] = []
+        self._nodes = len(self._open)
         self._boxes = 0
         self._candidate = candidate
 
@@ -127,6 +134,8 @@ class BranchAndBound:
         undecided = self._open.joined(self._current).joined(self._stuck)
         return Found(
             undecided,
+            Splits.joined(self._splits),
+            np.array(self._violated, dtype=np.int64),
             float(max(self._closed_bound, undecided.bound.max(initial=0.0))),
             np.maximum(self._closed_rows, undecided.rows.max(axis=0, initial=0.0)),
             self._boxes,
@@ -206,18 +215,22 @@ class BranchAndBound:
         settled = bound <= self._limit()
         closed = settled | violated
         self._close(boxes.take(closed))
+        self._violated.extend(boxes.node[violated].tolist())
         mass = float(boxes.mass[violated].sum())
         self._violated_upper += mass
         self._violated_lower += mass * _share(boxes)
 
         score = self._score(boxes, bounds, lower, upper)
-        halves, narrow = split(
+        halves, narrow, cuts = split(
             boxes.take(~closed),
             score[~closed],
             self._claim.region,
             self._claim.distribution,
             self._dtype,
+            self._nodes,
         )
+        self._splits.append(cuts)
+        self._nodes += 2 * len(cuts)
         self._boxes += len(boxes)
         self._stuck = self._stuck.joined(narrow)
         self._open = self._open.joined(halves)
