@@ -87,7 +87,7 @@ class Claim:
         unit = output_units if d.unit == "output units" else d.unit
         if self.tolerance is None:
             if d.unit == "disagreement":
-                return f"how often is it that {d.event(0.0)} {self._law()}, if ever?"
+                return f"how often, if ever, is it that {d.event(0.0)} {self._law()}?"
             return f"how large can {d.formula()} become for x in R ({unit}), over the reals?"
         if self.max_violation is None:
             return f"{d.bound(self.tolerance, unit)}, over the reals"

@@ -55,16 +55,28 @@ def float_above(value: Decimal) -> float:
     return nearest if Decimal(nearest) >= value else math.nextafter(nearest, math.inf)
 
 
+def next_below(x: Float) -> Float:
+    """The next smaller float64; minus infinity after the smallest."""
+    with np.errstate(over="ignore"):
+        return np.nextafter(x, -np.inf)
+
+
+def next_above(x: Float) -> Float:
+    """The next larger float64; infinity after the largest."""
+    with np.errstate(over="ignore"):
+        return np.nextafter(x, np.inf)
+
+
 def sum_below(a: Float, b: Float) -> Float:
     """The largest float64 that is at most a + b, elementwise; a and b broadcast."""
     total, error = _two_sum(a, b)
-    return np.where(error < 0, np.nextafter(total, -np.inf), total)
+    return np.where(error < 0, next_below(total), total)
 
 
 def sum_above(a: Float, b: Float) -> Float:
     """The smallest float64 that is at least a + b, elementwise; a and b broadcast."""
     total, error = _two_sum(a, b)
-    return np.where(error > 0, np.nextafter(total, np.inf), total)
+    return np.where(error > 0, next_above(total), total)
 
 
 def _two_sum(a: Float, b: Float) -> tuple[Float, Float]:
@@ -82,10 +94,11 @@ def inflated(value: Float, operations: int) -> Float:
     1 + 2 n 2^-53 for n < 2^50; ``nextafter`` covers the last product and subnormal results. A
     computed 0 is taken for exact.
     """
-    above = np.nextafter(value * (1.0 + 2 * (operations + 2) * _UNIT), np.inf)
+    with np.errstate(over="ignore"):
+        above = next_above(value * (1.0 + 2 * (operations + 2) * _UNIT))
     return np.where(value == 0, 0.0, above)
 
 
 def deflated(value: Float, operations: int) -> Float:
     """A lower bound, at least 0, of what ``inflated`` bounds from above."""
-    return np.maximum(np.nextafter(value * (1.0 - 2 * (operations + 2) * _UNIT), -np.inf), 0.0)
+    return np.maximum(next_below(value * (1.0 - 2 * (operations + 2) * _UNIT)), 0.0)

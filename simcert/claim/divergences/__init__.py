@@ -33,8 +33,8 @@ __all__ = [
 
 
 def _topk(options: dict[str, str], decision: str) -> Divergence:
-    k = specification.number(options, "k", 5, "topk")
-    if k != int(k):
+    k = specification.number(options, "k", 5.0, "topk")
+    if not k.is_integer():
         raise ClaimError(f"topk: k={k} is not a whole number")
     return TopK(decision, int(k))
 

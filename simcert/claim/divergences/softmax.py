@@ -13,7 +13,7 @@ import numpy as np
 
 from simcert.claim.divergences.base import Divergence, Float, Rows, pair_differences
 from simcert.claim.divergences.norms import largest_magnitudes
-from simcert.claim.rounding import inflated
+from simcert.claim.rounding import inflated, next_above
 
 
 class SoftmaxDivergence(Divergence):
@@ -39,7 +39,7 @@ def oscillation(lower: Float, upper: Float) -> Float:
 
 def square_over(osc: Float, divisor: float) -> Float:
     """osc²/divisor, rounded up; one more step for squares that underflow."""
-    return np.nextafter(inflated(osc * osc / divisor, 2), np.inf)
+    return next_above(inflated(osc * osc / divisor, 2))
 
 
 def relative_entropy(log_p: Float, log_q: Float) -> Float:

@@ -61,7 +61,14 @@ def read_npz(path: Path, name: str) -> NDArray[np.generic]:
             raise ClaimError(f"{path} has no array {name!r}; it has {', '.join(names) or 'none'}")
         try:
             data = archive.read(archive.infolist()[names.index(name)])
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        except (
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:
             raise ClaimError(f"{path}: array {name!r} is damaged: {error}") from error
     return _array(data, f"{path}:{name}")
 
@@ -93,7 +100,7 @@ def _archive(path: Path) -> zipfile.ZipFile:
     """Open a .npz file, its directory checked."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(read_bytes(path, MAX_BYTES)))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, RuntimeError) as error:
         raise ClaimError(f"{path} is not an .npz file: {error}") from error
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
