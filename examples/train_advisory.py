@@ -12,9 +12,9 @@ for t up to 60 s, the first 20 s of them in the turn. A conflict at once costs 1
 
     python examples/train_advisory.py            # writes advisory.onnx beside this file
 
-The run is seeded and single-threaded. With numpy 2.4, torch 2.13 and onnx 1.23, on the same kind of
-processor, it writes the committed file byte for byte; elsewhere the sums inside a matrix product may
-be rounded in another order, and the weights differ.
+The run is seeded and single-threaded. With numpy 2.4, torch 2.13 and onnx 1.23, on the same kind
+of processor, it writes the committed file byte for byte; elsewhere the sums inside a matrix product
+may be rounded in another order, and the weights differ.
 """
 
 import argparse
