@@ -6,8 +6,9 @@ All laws here have independent inputs within a box, so the mass of a sub-box is 
 Masses are rounded up: the computed mass times 1 + (inputs + 2)·2^-39. The special functions and
 their arguments are accurate to 2^-40 in each factor, and the two spare terms exceed what the
 weights of a region may miss of 1 (`region.WEIGHT_TOLERANCE`). Sums of masses over a partition
-therefore never fall below the true probability; they may exceed 1 in the tenth digit. A mass is
-at least the smallest normal float64, so that underflow is rounded up too.
+therefore never fall below the true probability, and exceed it by a factor of at most
+1 + (inputs + 2)·2^-38. A mass is at least the smallest normal float64, so that underflow is rounded
+up too.
 """
 
 import math
