@@ -1,0 +1,101 @@
+"""No bound is ever wrong: random pairs, boxes and points, compared in exact arithmetic.
+
+`SIMCERT_SOUNDNESS_TRIPLES` is the number of (pair, box, point) triples for each operator.
+"""
+
+import math
+import os
+import zlib
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from soundness.exact import Exact, constants, evaluate
+from soundness.networks import BOXES, COMPRESSIONS, OPERATORS, STYLES, box, compress, network
+
+from simcert.bounds import Propagator
+from simcert.model.lowering import LOWERINGS, lower
+from simcert.pairing import align
+
+TRIPLES = int(os.environ.get("SIMCERT_SOUNDNESS_TRIPLES", "280"))
+_BOXES = 5
+_POINTS = 6
+
+
+def test_every_operator_is_attacked() -> None:
+    assert set(OPERATORS) == set(LOWERINGS)
+
+
+@pytest.mark.parametrize("operator", sorted(OPERATORS))
+def test_bounds_contain_the_exact_values(operator: str) -> None:
+    seeds = np.random.SeedSequence(zlib.crc32(operator.encode()))
+    for seed in seeds.spawn(math.ceil(TRIPLES / (_BOXES * _POINTS))):
+        attack(np.random.default_rng(seed), operator)
+
+
+def attack(random: np.random.Generator, operator: str) -> None:
+    """Bound one random pair on several boxes and evaluate it at several points of each."""
+    style = str(random.choice(STYLES))
+    method = str(random.choice(COMPRESSIONS))
+    outputs = int(random.integers(1, 4)) if method == "architecture" else None
+    f = network(random, operator, style=style, outputs=outputs)
+    g = compress(random, f, method, style)
+    if random.random() < 0.5:
+        f, g = g, f
+    size = f.output.size
+    rows = coefficients(random, size)
+    propagator = Propagator(align(lower(f), lower(g)), *map(torch.from_numpy, rows))
+    inputs = f.input.size
+    boxes = [box(random, inputs, str(kind)) for kind in random.choice(BOXES, _BOXES)]
+    lower_corners, upper_corners = (torch.tensor(np.array(c)) for c in zip(*boxes, strict=True))
+    bounds = propagator.bound(lower_corners, upper_corners)
+    slopes = torch.cat([bounds.lower_slope, bounds.upper_slope], 1).numpy()
+    known = constants(f), constants(g)
+    c_f, c_g, c_delta = map(Exact.of, rows)
+    for index, (low, high) in enumerate(boxes):
+        for x in points(random, low, high, slopes[index]):
+            a, b = evaluate(f, x, known[0]), evaluate(g, x, known[1])
+            values = c_f @ a + c_g @ b + c_delta @ (a - b)
+            assert_between(bounds.lower[index], values, bounds.upper[index], (style, method, x))
+
+
+def coefficients(random: np.random.Generator, size: int) -> list[np.ndarray]:
+    """Rows on f, on g, on δ and on all of them."""
+    eye, zero = np.eye(size), np.zeros((size, size))
+    mixed = random.standard_normal((3, 2, size)) * (random.random((3, 2, size)) < 0.7)
+    return [
+        np.concatenate([eye, zero, zero, mixed[0]]),
+        np.concatenate([zero, eye, zero, mixed[1]]),
+        np.concatenate([zero, zero, eye, mixed[2]]),
+    ]
+
+
+def points(
+    random: np.random.Generator, low: np.ndarray, high: np.ndarray, slopes: np.ndarray
+) -> list[np.ndarray]:
+    """Corners, the centre, random points, zero, and corners that a linear bound points at."""
+    slope = slopes[random.integers(len(slopes))]
+    candidates = [
+        low,
+        high,
+        np.where(slope > 0, high, low),
+        np.where(slope > 0, low, high),
+        np.where(random.random(low.shape) < 0.5, low, high),
+        low + (high - low) * random.random(low.shape),
+        low / 2 + high / 2,
+        np.zeros(low.shape),
+        np.nextafter(low, high),
+    ]
+    chosen = random.permutation(len(candidates))[:_POINTS]
+    return [np.clip(candidates[i], low, high) for i in chosen]
+
+
+def assert_between(lower: torch.Tensor, values: Exact, upper: torch.Tensor, what: object) -> None:
+    """No tolerance at all, but for 2^-250 where a division had to be rounded."""
+    for low, value, high in zip(lower.tolist(), values.fractions(), upper.tolist(), strict=True):
+        slack = (1 + abs(value)) * Fraction(1, 2**250) if values.rounded else 0
+        assert not math.isnan(low)
+        assert not math.isnan(high)
+        assert low == -math.inf or Fraction(low) <= value + slack, (low, float(value), what)
+        assert high == math.inf or value - slack <= Fraction(high), (float(value), high, what)
