@@ -140,7 +140,7 @@ class _Pair:
             raise ClaimError(
                 f"{claim.region.source} has {claim.region.inputs} inputs, the networks {f.inputs}"
             )
-        claim.divergence.rows(f.outputs)  # refuses outputs that the networks do not have
+        claim.divergence.check(f.outputs)
         claim = replace(claim, region=claim.region.rounded_outward(f.dtype))
         networks: tuple[Network, Network] | None = None
         dual, reason = None, ""
@@ -148,8 +148,9 @@ class _Pair:
             networks = Executor(models[0].graph), Executor(models[1].graph)
             programs = lower(models[0].graph), lower(models[1].graph)
             networks = programs[0].run, programs[1].run
+            claim.divergence.rows(f.outputs)
             dual = align(programs[0], spread(*programs, models[1].graph.metadata))
-        except UnsupportedOperatorError as error:
+        except (UnsupportedOperatorError, ClaimError) as error:  # these can be sampled all the same
             reason = str(error)
         return cls(*models, f, g, claim, networks, dual, reason)
 

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from simcert.claim.region import Region, equal_weights
 from simcert.claim.regions.data import read_data, source_of
 
 
 def data_rows(path: str | Path, inputs: int, rows: Sequence[int] | None = None) -> Region:
-    """The rows of a data set, equally likely.
+    """The rows of a data set, equally likely, each rounded to float32 as networks receive it.
 
     Args:
         path: a .npy or .npz file, see `data.read_data`.
@@ -18,6 +20,7 @@ def data_rows(path: str | Path, inputs: int, rows: Sequence[int] | None = None) 
     Raises:
         ClaimError: see `data.read_data`, or values that are not finite.
     """
-    data = read_data(path, inputs, rows)
+    with np.errstate(over="ignore"):  # infinity is refused by Region
+        data = read_data(path, inputs, rows).astype(np.float32).astype(np.float64)
     source = f"{len(data)} rows of {source_of(path)}"
     return Region(data, data, equal_weights(len(data)), source)
