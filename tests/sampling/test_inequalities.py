@@ -160,6 +160,36 @@ def test_bounds_never_exceed_the_range_nor_fall_below_the_mean() -> None:
                 assert mean <= bound <= 2.0
 
 
+def test_bounds_are_rounded_up() -> None:
+    """Against 50 digits: never below the formula, and not visibly above it."""
+    generator = np.random.default_rng(5)
+    rows = zip(
+        generator.integers(2, 10**6, 400).tolist(),
+        generator.random((400, 2)).tolist(),
+        (10.0 ** generator.uniform(-9, -0.01, 400)).tolist(),
+        strict=True,
+    )
+    with localcontext() as context:
+        context.prec = 50
+        for n, (m, v), alpha in rows:
+            mean, var, range_ = Decimal(m), Decimal(v), Decimal(1000)
+            one, two = -Decimal(alpha).ln(), (2 / Decimal(alpha)).ln()
+            known = KnownVariance(v, "law of the test")
+            for bound, exact in (
+                (hoeffding.mean_upper(n, m, 1e3, alpha), mean + range_ * (one / (2 * n)).sqrt()),
+                (
+                    bernstein.mean_upper(n, m, known, 1e3, alpha),
+                    mean + (2 * var * one / n).sqrt() + range_ * one / (3 * n),
+                ),
+                (
+                    empirical_bernstein.mean_upper(n, m, v, 1e3, alpha),
+                    mean + (2 * var * two / n).sqrt() + 7 * range_ * two / (3 * (n - 1)),
+                ),
+                (clopper_pearson.upper(0, n, alpha), 1 - (-one / n).exp()),
+            ):
+                assert min(exact, range_) <= Decimal(bound) <= exact * (1 + Decimal("1e-13"))
+
+
 # -- quantiles -------------------------------------------------------------------------------
 
 
