@@ -1,5 +1,6 @@
 """What a verification found: one verdict, and everything that backs it."""
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from simcert.sampling import Statistics
 
 SCHEMA = "simcert-result/0.1"
+
+MAX_WORST = 8
+"""Most undecided boxes that a result lists."""
+
+MAX_LISTED_INPUTS = 64
+"""Most inputs of which a result lists the bounds of an undecided box."""
+
+_COMPRESSION = "simcert.compression"
+_COMPRESSION_BYTES = 1 << 20
 
 _NO_BOUND = "the search ended before every box had a bound"
 
@@ -58,6 +68,7 @@ class ModelReference:
         bytes: size of the file.
         parameters: floating-point numbers among its constants.
         operators: how often each operator occurs after normalisation.
+        compression: what the file's metadata says was done to it, first step first; unverified.
     """
 
     path: str
@@ -65,6 +76,7 @@ class ModelReference:
     bytes: int
     parameters: int
     operators: Mapping[str, int]
+    compression: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def of(cls, model: "Model") -> Self:
@@ -76,6 +88,7 @@ class ModelReference:
             bytes=len(model.data),
             parameters=sum(c.size for c in constants if c.dtype.kind == "f"),
             operators=Counter(node.operator for node in model.graph.nodes),
+            compression=recorded(model.graph.metadata),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +99,33 @@ class ModelReference:
             "bytes": self.bytes,
             "parameters": self.parameters,
             "operators": dict(sorted(self.operators.items())),
+            "compression": [dict(step) for step in self.compression],
+        }
+
+
+@dataclass(frozen=True)
+class WorstBox:
+    """A box on which the search could not decide the claim.
+
+    Attributes:
+        lower: (inputs,) lower corner; empty where there are more than `MAX_LISTED_INPUTS`.
+        upper: (inputs,) upper corner; likewise.
+        bound: proved upper bound of d on the box; infinite when there is none.
+        mass: probability of the box (rounded up).
+    """
+
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+    bound: float
+    mass: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            **exact_list("lower", self.lower),
+            **exact_list("upper", self.upper),
+            **exact("bound", self.bound),
+            **exact("mass", self.mass),
         }
 
 
@@ -107,6 +147,7 @@ class Proof:
         stopped: why the search ended.
         reason: why a bound is missing or the search could not run, in words; empty otherwise.
         pairing: how the two graphs were aligned, in words.
+        worst: the undecided boxes with the largest bounds, at most `MAX_WORST`.
     """
 
     bound: float
@@ -119,6 +160,7 @@ class Proof:
     stopped: Stopped
     reason: str = ""
     pairing: str = ""
+    worst: tuple[WorstBox, ...] = ()
 
     @classmethod
     def unavailable(cls, outputs: int, reason: str) -> Self:
@@ -161,6 +203,7 @@ class Proof:
             "stopped": self.stopped,
             "reason": self.reason or (None if math.isfinite(self.bound) else _NO_BOUND),
             "pairing": self.pairing or None,
+            "worst": [box.to_dict() for box in self.worst],
         }
 
 
@@ -265,3 +308,41 @@ def _statistics(statistics: "Statistics | None") -> dict[str, Any] | None:
     if statistics is None:
         return None
     return {**statistics.to_dict(), "range_source": statistics.range_source}
+
+
+def recorded(metadata: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
+    """The steps of compression that a file's metadata names: method, parameters, seed, origin.
+
+    Metadata are bytes from anywhere: a record of another form counts as none, and of a step only
+    plain values are kept.
+    """
+    text = metadata.get(_COMPRESSION, "[]")
+    if len(text) > _COMPRESSION_BYTES:
+        return ()
+    try:
+        chain = json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(chain, list):
+        return ()
+    return tuple(_step(entry) for entry in chain if isinstance(entry, dict))
+
+
+def _step(entry: Mapping[str, Any]) -> dict[str, Any]:
+    parameters, seed = entry.get("parameters"), entry.get("seed")
+    return {
+        "method": str(entry.get("method", "")),
+        "parameters": {name: _plain(value) for name, value in parameters.items()}
+        if isinstance(parameters, dict)
+        else {},
+        "seed": seed if isinstance(seed, int) else None,
+        "original_sha256": str(entry.get("original_sha256", "")),
+    }
+
+
+def _plain(value: object) -> str | int | float | bool | None:
+    if isinstance(value, list):
+        return ", ".join(item for item in value if isinstance(item, str))
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if isinstance(value, str | bool | int) else None

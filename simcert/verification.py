@@ -25,7 +25,16 @@ from simcert.model.lowering import lower
 from simcert.model.runtime import Runtime
 from simcert.pairing import DualProgram, align, spread
 from simcert.progress import Progress, Silent
-from simcert.result import ModelReference, Proof, Result, Verdict, Witness
+from simcert.result import (
+    MAX_LISTED_INPUTS,
+    MAX_WORST,
+    ModelReference,
+    Proof,
+    Result,
+    Verdict,
+    Witness,
+    WorstBox,
+)
 from simcert.sampling import Leaves, Remainder, Statistics, estimate, make_plan
 from simcert.search import BranchAndBound, Candidate, Found, Network, attack
 from simcert.search.boxes import Float
@@ -49,6 +58,7 @@ def verify(
     max_boxes: int | None = None,
     threads: int = 2,
     seed: int = 0,
+    family: int = 1,
     progress: Progress | None = None,
 ) -> Result:
     """Decide a claim about two ONNX files, or say what can be shown.
@@ -63,6 +73,7 @@ def verify(
             same result on every machine.
         threads: for torch and ONNX Runtime.
         seed: of every random draw.
+        family: how many claims share the confidence: each may spend α/``family``.
         progress: is told how far the run is.
 
     Raises:
@@ -70,8 +81,10 @@ def verify(
     """
     if not (math.isfinite(time_limit) and time_limit > 0):
         raise ClaimError(f"the time limit must be a positive number of seconds, not {time_limit}")
-    if threads < 1 or seed < 0 or (samples is not None and samples < 0):
-        raise ClaimError("threads must be at least 1; seed and samples must not be negative")
+    if threads < 1 or family < 1 or seed < 0 or (samples is not None and samples < 0):
+        raise ClaimError(
+            "threads and family must be at least 1; seed and samples must not be negative"
+        )
     start = time.monotonic()
     threads_before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -84,6 +97,7 @@ def verify(
             time_limit=time_limit,
             max_boxes=max_boxes,
             seed=seed,
+            family=family,
             progress=progress or Silent(),
         )
     finally:
@@ -214,6 +228,7 @@ class _Evidence:
         time_limit: float,
         max_boxes: int | None,
         seed: int,
+        family: int,
         progress: Progress,
     ) -> _Evidence:
         """Attack, search, and sample what is left.
@@ -248,7 +263,7 @@ class _Evidence:
                 candidate = found.candidate
             if not samples or _refutes(candidate, claim) or _interrupted(found):
                 continue
-            statistics = _sample(pair, found, samples, seed, look, looks, end, progress)
+            statistics = _sample(pair, found, samples, seed, look, looks * family, end, progress)
             candidate = _better(pair, candidate, statistics)
             if _decides(statistics, claim):
                 break
@@ -261,7 +276,7 @@ def _sample(
     samples: int,
     seed: int,
     look: int,
-    looks: int,
+    family: int,
     deadline: float,
     progress: Progress,
 ) -> Statistics | None:
@@ -275,7 +290,7 @@ def _sample(
         samples=samples,
         seed=seed,
         stream=look,
-        family=looks,
+        family=family,
         confidence=claim.confidence,
         tolerance=claim.tolerance,
         max_violation=claim.max_violation,
@@ -391,6 +406,25 @@ def _proof(pair: _Pair, found: Found | None) -> Proof:
         complete=complete,
         stopped=found.stopped,
         pairing=pair.dual.describe(),
+        worst=_worst(found) if claimed else (),
+    )
+
+
+def _worst(found: Found) -> tuple[WorstBox, ...]:
+    """Return the undecided boxes with the largest bounds."""
+    boxes = found.undecided
+    boxes = boxes.take(np.argsort(-boxes.bound, kind="stable")[:MAX_WORST])
+    listed = boxes.lower.shape[1] <= MAX_LISTED_INPUTS
+    return tuple(
+        WorstBox(
+            tuple(lower.tolist()) if listed else (),
+            tuple(upper.tolist()) if listed else (),
+            float(bound),
+            float(mass),
+        )
+        for lower, upper, bound, mass in zip(
+            boxes.lower, boxes.upper, boxes.bound, boxes.mass, strict=True
+        )
     )
 
 

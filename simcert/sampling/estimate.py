@@ -29,6 +29,7 @@ from simcert.errors import ClaimError
 from simcert.progress import Progress, Silent
 from simcert.sampling import betting, clopper_pearson, empirical_bernstein, hoeffding
 from simcert.sampling.draws import Draws, Sampler
+from simcert.sampling.histogram import Histogram
 from simcert.sampling.moments import Moments
 from simcert.sampling.plan import (
     MEAN_UPPER,
@@ -239,6 +240,7 @@ def _state(plan: Plan, remainder: Remainder, sample: _Sample) -> Statistics:
         maximum=sample.maximum,
         maximum_input=sample.maximum_input,
         quantiles=_quantiles(plan, remainder, sample.divergences),
+        histogram=Histogram.of(sample.divergences),
         range_exceeded=exceeded,
         remainder=remainder,
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from simcert.numerals import exact, exact_list
+from simcert.sampling.histogram import Histogram
 from simcert.sampling.moments import Moments
 from simcert.sampling.plan import Plan
 from simcert.sampling.remainder import Remainder
@@ -64,6 +65,7 @@ class Statistics:
         maximum: largest d seen in any draw; inf for NaN. A fact about draws, not a bound.
         maximum_input: the input where it was first seen; empty when nothing was drawn.
         quantiles: upper bounds of quantiles of d.
+        histogram: of the divergences of all draws.
         range_exceeded: a draw exceeded ``range``, so the proof and the runs contradict each other.
         remainder: what was drawn from, and what is known of the rest.
     """
@@ -84,6 +86,7 @@ class Statistics:
     maximum: float
     maximum_input: tuple[float, ...]
     quantiles: tuple[Quantile, ...]
+    histogram: Histogram
     range_exceeded: bool
     remainder: Remainder = field(repr=False, compare=False)
 
@@ -145,6 +148,7 @@ class Statistics:
             **exact("maximum", self.maximum),
             **exact_list("maximum_input", self.maximum_input),
             "quantiles": [quantile.to_dict() for quantile in self.quantiles],
+            "histogram": self.histogram.to_dict(),
             "range_exceeded": self.range_exceeded,
             "remainder": self.remainder.to_dict(),
             **exact("confidence", self.confidence),
