@@ -12,6 +12,7 @@ from simcert.numerals import exact, exact_list
 
 if TYPE_CHECKING:
     from simcert.claim import Claim
+    from simcert.evidence import Evidence
     from simcert.model import Model
     from simcert.sampling import Statistics
 
@@ -258,6 +259,7 @@ class Result:
         threads: that the run was allowed to use.
         elapsed_seconds: wall-clock time of the run.
         versions: of SimCert, of what it computes with and of the platform.
+        evidence: how the region was cut, and which parts are not proved.
     """
 
     verdict: Verdict
@@ -273,6 +275,7 @@ class Result:
     threads: int
     elapsed_seconds: float
     versions: Mapping[str, str]
+    evidence: "Evidence | None" = None
 
     @property
     def passed(self) -> bool | None:
@@ -301,6 +304,7 @@ class Result:
             "threads": self.threads,
             "elapsed_seconds": self.elapsed_seconds,
             "versions": dict(self.versions),
+            "evidence": None if self.evidence is None else self.evidence.to_dict(),
         }
 
 

@@ -19,6 +19,7 @@ import torch
 
 from simcert.claim import Claim
 from simcert.errors import ClaimError, PairError, UnsupportedOperatorError
+from simcert.evidence import Evidence
 from simcert.model import Model, load
 from simcert.model.executor import Executor
 from simcert.model.lowering import lower
@@ -117,6 +118,7 @@ def verify(
         threads=threads,
         elapsed_seconds=time.monotonic() - start,
         versions=_versions(),
+        evidence=Evidence.of(pair.claim.region, evidence.found, evidence.statistics),
     )
 
 
@@ -213,6 +215,7 @@ class _Pair:
 class _Evidence:
     """What the stages established."""
 
+    found: Found | None
     proof: Proof
     statistics: Statistics | None
     witness: Witness | None
@@ -267,7 +270,7 @@ class _Evidence:
             candidate = _better(pair, candidate, statistics)
             if _decides(statistics, claim):
                 break
-        return cls(_proof(pair, found), statistics, _replay(pair, candidate), looks)
+        return cls(found, _proof(pair, found), statistics, _replay(pair, candidate), looks)
 
 
 def _sample(
