@@ -226,6 +226,20 @@ def _digest(*constants: Tensor | float) -> str:
     return digest.hexdigest()
 
 
+def _computed(node: Node, value: Tensor, nonzero: Tensor) -> Tensor:
+    """Return constants computed in float64, whose rounding must be relative to their size.
+
+    Raises:
+        UnsupportedOperatorError: a number that is not zero, or not infinite, became so or lost
+            digits to underflow. This takes constants that float32 does not hold.
+    """
+    normal = (value.abs() >= torch.finfo(torch.float64).tiny) & value.isfinite()
+    if not bool((normal | (nonzero == 0)).all()):
+        detail = "its constants leave the range of float64"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
+    return value
+
+
 def _traced(node: Node, operand: Operand | None) -> Traced:
     if not isinstance(operand, Traced):
         raise UnsupportedOperatorError(node.operator, node.name, "its data input is constant")
@@ -275,7 +289,8 @@ def _divide(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list
     if not divisor.all():
         raise UnsupportedOperatorError(node.operator, node.name, "a division by zero")
     digest = _digest(divisor)
-    return [builder.scale(x, 1.0 / divisor, _broadcast(x, divisor), node.name, digest)]
+    inverse = _computed(node, 1.0 / divisor, divisor)
+    return [builder.scale(x, inverse, _broadcast(x, divisor), node.name, digest)]
 
 
 def _negate(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -293,10 +308,13 @@ def _gemm(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[O
     bias = torch.zeros(shape, dtype=torch.float64)
     computed = ""
     if len(inputs) > 2 and inputs[2] is not None:
-        bias = bias + beta * _constant(node, inputs[2], "bias")
+        shift = _constant(node, inputs[2], "bias")
+        bias = bias + (shift if beta == 1.0 else _computed(node, beta * shift, beta * (shift != 0)))
     if alpha != 1.0 or beta != 1.0:
         computed = _digest(weight, bias, alpha, beta)
-    dense = Dense((alpha * weight).contiguous(), outer=shape[0])
+    if alpha != 1.0:
+        weight = _computed(node, alpha * weight, alpha * (weight != 0))
+    dense = Dense(weight.contiguous(), outer=shape[0])
     return [builder.affine([(x.step, dense)], bias.reshape(-1), shape, node.name, computed)]
 
 
@@ -374,7 +392,7 @@ def _batch_normalization(
     scale, shift, mean, variance = (_constant(node, p, "statistics") for p in inputs[1:5])
     epsilon = node.real("epsilon", float(np.float32(1e-5)))
     computed = _digest(scale, shift, mean, variance, epsilon)
-    factor = scale / torch.sqrt(variance + epsilon)
+    factor = _computed(node, scale / torch.sqrt(variance + epsilon), scale)
     # The rounding of this bias is relative to both of its terms: x − mean keeps them apart.
     channel = (1, -1, *(1,) * (len(x.shape) - 2))
     centred = builder.combine([(1.0, x), (-1.0, mean.reshape(channel))], x.shape, node.name)

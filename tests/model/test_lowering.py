@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -175,6 +176,28 @@ def test_a_constant_that_rounding_decides_is_refused(operator: str) -> None:
     with pytest.raises(UnsupportedOperatorError, match="rounding") as caught:
         lower(graph)
     assert caught.value.operator == operator
+
+
+@pytest.mark.parametrize(
+    ("operator", "inputs", "attributes"),
+    [
+        ("Div", ("x", "huge"), {}),
+        ("Gemm", ("x", "tiny"), {"alpha": 0.3}),
+        ("Gemm", ("x", "one", "tiny"), {"beta": 0.3}),
+        ("Gemm", ("x", "huge"), {"alpha": 10.0}),
+        ("BatchNormalization", ("x", "tiny", "one", "one", "one"), {}),
+    ],
+)
+def test_a_computed_constant_outside_the_range_of_float64_is_refused(
+    operator: str, inputs: tuple[str, ...], attributes: dict[str, Any]
+) -> None:
+    """0.3 times the least denormal is off by more than half: no relative error covers that."""
+    ones = np.ones(1) if operator == "BatchNormalization" else np.ones((1, 1))
+    values = {"tiny": ones * 5e-324, "one": ones, "huge": ones * 1.7e308}
+    graph = one((1, 1), Node(operator, "n", inputs, ("y",), attributes))
+    graph = replace(graph, constants=values)
+    with pytest.raises(UnsupportedOperatorError, match="range of float64"):
+        lower(graph)
 
 
 def test_constants_that_are_only_moved_are_read() -> None:
