@@ -11,8 +11,9 @@ from soundness.networks import COMPRESSIONS, OPERATORS, box, compress, network
 from soundness.programs import FLOAT, bound, dense, evaluate, intervals, unaligned
 
 from simcert.bounds import Propagator
+from simcert.model.linear import Dense
 from simcert.model.lowering import lower
-from simcert.model.program import Program
+from simcert.model.program import Affine, Program
 from simcert.pairing import align
 
 Random = np.random.Generator
@@ -131,6 +132,24 @@ def test_never_worse_than_the_product_network(noise: float, kind: str) -> None:
         scale = 1e-12 * (1 + product.upper.abs().max())
         assert (ours.upper[:, 4:] <= product.upper[:, 4:] + scale).all()
         assert (ours.lower[:, 4:] >= product.lower[:, 4:] - scale).all()
+
+
+def test_equal_first_layers_are_never_worse_than_the_product_network() -> None:
+    """Rows on δ alone: where only the last layer differs, b's bounds still matter."""
+    random = np.random.default_rng(9)
+    zero, eye = torch.zeros(1, 1, dtype=FLOAT), torch.eye(1, dtype=FLOAT)
+    low, high = -torch.ones(1, 3, dtype=FLOAT), torch.ones(1, 3, dtype=FLOAT)
+    for _ in range(10):
+        f = random_dense(random, 3, 8, 8, 8, 1)
+        last = f.steps[-1]
+        assert isinstance(last, Affine)
+        weight = torch.from_numpy(random.standard_normal((1, 8)))
+        changed = Affine(last.operands, (Dense(weight),), last.bias, "changed")
+        dual = align(f, Program((*f.steps[:-1], changed)))
+        ours = Propagator(dual, zero, zero, eye).bound(low, high)
+        product = Propagator(unaligned(dual), zero, zero, eye).bound(low, high)
+        assert ours.upper <= product.upper + 1e-12
+        assert ours.lower >= product.lower - 1e-12
 
 
 @pytest.mark.parametrize("noise", [1e-6, 1e-3, 0.1, 3.0])
