@@ -137,6 +137,7 @@ class _Pair:
     networks: tuple[Network, Network] | None
     dual: DualProgram | None
     reason: str
+    threads: int
 
     @classmethod
     def read(cls, original: Path, compressed: Path, claim: Claim, threads: int) -> _Pair:
@@ -168,7 +169,7 @@ class _Pair:
             dual = align(programs[0], spread(*programs, models[1].graph.metadata))
         except (UnsupportedOperatorError, ClaimError) as error:  # these can be sampled all the same
             reason = str(error)
-        return cls(*models, f, g, claim, networks, dual, reason)
+        return cls(*models, f, g, claim, networks, dual, reason, threads)
 
     def measured(self, x: Float) -> Float:
         """Run both files on points (n, inputs) and return d (n,); NaN becomes infinite."""
@@ -254,7 +255,9 @@ class _Evidence:
         looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
         search = None
         if pair.dual is not None and not _refutes(candidate, claim):
-            search = BranchAndBound(pair.dual, claim, pair.exceeding, dtype, candidate)
+            search = BranchAndBound(
+                pair.dual, claim, pair.exceeding, dtype, candidate, pair.threads
+            )
         for look in range(1, looks + 1):
             if search is not None:
                 pilot = look < looks

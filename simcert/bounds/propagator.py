@@ -27,12 +27,17 @@ from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.relu import ReluDualRule, ReluRule
 from simcert.bounds.rounding import gamma
 from simcert.bounds.rule import DualRule, Rule
-from simcert.model.linear import Diagonal
+from simcert.model.linear import Diagonal, Selection
 from simcert.model.program import Affine, Relu, Step
 from simcert.pairing import DualNode, DualProgram
 
 _CHUNK_ELEMENTS = 1 << 18
 """Coefficients of one block handled at once: about what stays in a core's cache."""
+
+
+_SMALL, _SMALL_PART = 256, 128
+"""Networks up to this width share a batch among threads in parts of so many boxes; on wider ones
+the tensor operations themselves are worth several threads."""
 
 
 class OutOfTimeError(Exception):
@@ -45,7 +50,7 @@ class RowBounds(NamedTuple):
     ``lower`` and ``upper`` are (B, S). ``lower_slope`` and ``upper_slope`` (B, S, inputs) are the
     coefficients of the linear bounds behind them, which say where to split and where to look for a
     witness. ``inherited`` (B, 6, neurons) holds the intervals of what relu reads, for parts of the
-    boxes to start from. ``triples`` are the intervals of all dual nodes.
+    boxes to start from. ``triples`` are the intervals of all dual nodes, where they were kept.
     """
 
     lower: Tensor
@@ -54,6 +59,14 @@ class RowBounds(NamedTuple):
     upper_slope: Tensor
     inherited: Tensor
     triples: list[Triple]
+
+    @classmethod
+    def joined(cls, parts: Sequence[RowBounds]) -> RowBounds:
+        """Return the bounds of all parts of a batch, in order."""
+        lower, upper, lower_slope, upper_slope, inherited = (
+            torch.cat(tensors) for tensors in zip(*(part[:5] for part in parts), strict=True)
+        )
+        return cls(lower, upper, lower_slope, upper_slope, inherited, [])
 
 
 @dataclass
@@ -108,6 +121,7 @@ class Propagator:
         for index in sorted(_read_by_relu(dual) - _exact_by_intervals(dual)):
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
+        self.part = _SMALL_PART if self._width <= _SMALL else 1 << 62
         self._differences_only = not bool(f.any() or g.any())
 
     def bound(
@@ -363,9 +377,20 @@ def _exact_by_intervals(dual: DualProgram) -> set[int]:
             continue
         if node.f_operands[0] in independent:
             exact.add(index)
-            if isinstance(node.f.maps[0], Diagonal):
+            if keeps_inputs_apart(node):
                 independent.add(index)
     return exact
+
+
+def keeps_inputs_apart(node: DualNode) -> bool:
+    """Whether each element of an affine node depends on one element, and no two on the same."""
+    return all(
+        isinstance(step, Affine)
+        and len(step.maps) == 1
+        and isinstance(step.maps[0], Diagonal | Selection)
+        and step.maps[0].terms == 1
+        for step in (node.f, node.g)
+    )
 
 
 def _none_if_zero(c: Tensor) -> Tensor | None:

@@ -30,6 +30,11 @@ from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 _SLACK = 1 + 8 * UNIT_ROUNDOFF
 _GAMMA = gamma(32)
 
+TIE = 1e-12
+"""Planes closer than this, relative to the neurons, are alike; the first one is kept.
+
+Where nothing is known of δ but a − b, planes 1 and 3 tie at the centres up to rounding."""
+
 
 class Lines(NamedTuple):
     """lower_slope · x ≤ relu(x) ≤ slope · x + intercept, and the rounding error per coefficient."""
@@ -96,6 +101,7 @@ def difference_plane(
     beta = (b_centre < 0).to(one.dtype)
     positive = torch.where(a.lower >= 0, zero, one * float("inf"))
     candidates.append(Plane(zero, beta, one, positive))
+    margin = TIE * (a.magnitude + b.magnitude)
     for candidate in candidates:
         at_centre = (
             candidate.a * a_centre
@@ -103,7 +109,7 @@ def difference_plane(
             + candidate.delta * d_centre
             + candidate.constant
         )
-        better = at_centre < value
+        better = at_centre < value - margin
         plane = Plane(
             *(torch.where(better, new, old) for new, old in zip(candidate, plane, strict=True))
         )

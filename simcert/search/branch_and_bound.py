@@ -11,18 +11,23 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 
 from simcert.bounds import OutOfTimeError, Propagator, RowBounds
+from simcert.bounds.dense import DensePropagator, layers_of
 from simcert.claim import Claim
 from simcert.pairing import DualProgram
 from simcert.progress import Progress
 from simcert.result import Stopped
 from simcert.search.boxes import Boxes, Float, Integer, Splits, roots, split
 from simcert.search.witness import Candidate, Evaluate, best_of
+from simcert.search.workers import Workers
 
 GAP = 0.01
 """Without a tolerance the search ends when the proved worst case is this close to a witness."""
 
 _UP = 1 + 2.0**-30
 """Covers the rounding of sums of masses, of any number of boxes that fits in memory."""
+
+_COMPILE_AFTER = 8192
+"""Boxes after which the loops of :mod:`simcert.bounds.dense` are worth their compilation."""
 
 _LARGEST_BATCH = 512
 _BATCH_ELEMENTS = 1 << 22
@@ -84,6 +89,7 @@ class BranchAndBound:
         evaluate: runs both files.
         dtype: the networks' input type.
         candidate: the best input that is known.
+        threads: how many threads share a batch; the result does not depend on it.
     """
 
     def __init__(
@@ -93,6 +99,7 @@ class BranchAndBound:
         evaluate: Evaluate,
         dtype: DTypeLike,
         candidate: Candidate | None = None,
+        threads: int = 1,
     ) -> None:
         self._claim = claim
         self._evaluate = evaluate
@@ -100,7 +107,10 @@ class BranchAndBound:
         self._wanted = claim.divergence.rows(dual.outputs)
         rows = self._wanted.f, self._wanted.g, self._wanted.difference
         f, g, delta = (torch.as_tensor(c) for c in rows)
-        self._propagator = Propagator(dual, f, g, delta)
+        self._functions = f, g, delta
+        self._propagator: Propagator | DensePropagator = Propagator(dual, f, g, delta)
+        self._dense = layers_of(dual)
+        self._workers = Workers(threads)
         per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
         self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
         neurons = self._propagator.neurons
@@ -199,6 +209,20 @@ class BranchAndBound:
         order = np.argsort(-key, kind="stable")
         self._current = self._open.take(order[:size])
         self._open = self._open.take(np.sort(order[size:]))
+
+    def _bound(self, deadline: float) -> RowBounds:
+        """Bound the boxes of ``_current``, in parts that do not depend on the number of threads."""
+        if self._dense is not None and self._boxes >= _COMPILE_AFTER:
+            self._propagator = DensePropagator(self._dense, *self._functions)
+            self._dense = None
+        propagator, boxes = self._propagator, self._current
+
+        def part(first: int) -> RowBounds:
+            own = boxes.take(slice(first, first + propagator.part))
+            lower, upper = torch.as_tensor(own.lower), torch.as_tensor(own.upper)
+            return propagator.bound(lower, upper, torch.as_tensor(own.inherited), deadline)
+
+        return RowBounds.joined(self._workers.map(part, range(0, len(boxes), propagator.part)))
 
     def _settle(self, bounds: RowBounds) -> None:
         """Close, mark as violated, or split the boxes of ``_current``."""

@@ -1,0 +1,114 @@
+"""The compiled loops for dense chains bound what the reference bounds, to rounding."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from simcert.bounds import Propagator
+from simcert.bounds.dense import DensePropagator, layers_of
+from simcert.model.linear import Dense, Diagonal
+from simcert.model.program import Affine, Input, Program, Relu
+from simcert.pairing import align
+
+
+def program(sizes: list[int], seed: int, noise: float = 0.0, scaled: bool = False) -> Program:
+    """A ReLU network; ``scaled`` puts a computed scale before each rectifier."""
+    generator, other = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(99)
+    steps: list = [Input(sizes[0])]
+    for index, (fan_in, fan_out) in enumerate(pairwise(sizes)):
+        weight = torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
+        weight = weight / fan_in**0.5
+        weight = weight + noise * torch.randn(fan_out, fan_in, generator=other, dtype=torch.float64)
+        bias = 0.1 * torch.randn(fan_out, generator=generator, dtype=torch.float64)
+        steps.append(Affine((len(steps) - 1,), (Dense(weight),), bias, "dense"))
+        if scaled:
+            scale = torch.linspace(0.5, 1.5, fan_out, dtype=torch.float64)
+            computed = f"scale {noise}"
+            steps.append(Affine((len(steps) - 1,), (Diagonal(scale),), 0 * bias, "scale", computed))
+        if index < len(sizes) - 2:
+            steps.append(Relu(len(steps) - 1, fan_out, "relu"))
+    return Program(tuple(steps))
+
+
+def functions(outputs: int, seed: int) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(seed)
+    eye, none = torch.eye(outputs, dtype=torch.float64), torch.zeros(outputs, outputs)
+    mixed = torch.randn(3, 2, outputs, generator=generator, dtype=torch.float64)
+    parts = ((none, none, eye), (eye, none, none), tuple(mixed))
+    return tuple(torch.cat([part[k].double() for part in parts]) for k in range(3))
+
+
+def boxes(inputs: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = np.random.default_rng(seed)
+    centre = generator.uniform(-1, 1, (count, inputs))
+    half = 10.0 ** generator.uniform(-6, 0.3, (count, 1)) * generator.random((count, inputs))
+    half[0] = 0.0
+    half[1, 0] = 0.0
+    return torch.as_tensor(centre - half), torch.as_tensor(centre + half)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("noise", [0.0, 1e-6, 1e-2, 1.0])
+@pytest.mark.parametrize("sizes", [[3, 4, 2], [2, 17, 9, 3], [5, 20, 20, 20, 20, 4]])
+def test_the_loops_agree_with_the_reference(sizes: list[int], noise: float, scaled: bool) -> None:
+    dual = align(program(sizes, 1, scaled=scaled), program(sizes, 1, noise, scaled))
+    layers = layers_of(dual)
+    assert layers is not None
+    rows = functions(sizes[-1], 5)
+    reference, loops = Propagator(dual, *rows), DensePropagator(layers, *rows)
+    assert loops.neurons == reference.neurons
+    lower, upper = boxes(sizes[0], 40, 7)
+    first, second = reference.bound(lower, upper), loops.bound(lower, upper)
+    for name in ("lower", "upper", "lower_slope", "upper_slope"):
+        torch.testing.assert_close(
+            getattr(second, name), getattr(first, name), rtol=1e-7, atol=1e-9
+        )
+    # Parts of the boxes that inherit, as in a search.
+    middle = (lower + upper) / 2
+    again = (
+        reference.bound(lower, middle, first.inherited),
+        loops.bound(lower, middle, second.inherited),
+    )
+    torch.testing.assert_close(again[1].upper, again[0].upper, rtol=1e-6, atol=1e-8)
+
+
+def test_equal_networks_differ_by_exactly_zero() -> None:
+    dual = align(program([3, 8, 8, 2], 1), program([3, 8, 8, 2], 1))
+    layers = layers_of(dual)
+    eye, none = torch.eye(2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+    bounds = DensePropagator(layers, none, none, eye).bound(*boxes(3, 10, 0))
+    assert not bounds.upper.any()
+    assert not bounds.lower.any()
+
+
+@pytest.mark.parametrize("huge", [1e200, 1e308])
+def test_overflow_ends_in_no_bound(huge: float) -> None:
+    def network(last: float) -> Program:
+        steps = program([2, 6, 6, 2], 1).steps
+        changed = list(steps)
+        for index in (1, 3, 5):
+            step = steps[index]
+            changed[index] = Affine(
+                step.operands,
+                (Dense(step.maps[0].weight * (huge if index < 5 else last)),),
+                step.bias,
+                "dense",
+            )
+        return Program(tuple(changed))
+
+    dual = align(network(1.0), network(1.1))
+    eye, none = torch.eye(2, dtype=torch.float64), torch.zeros(2, 2, dtype=torch.float64)
+    lower, upper = boxes(2, 20, 3)
+    upper = torch.maximum(upper, lower + 1e-3)
+    bounds = DensePropagator(layers_of(dual), none, none, eye).bound(lower, upper)
+    reference = Propagator(dual, none, none, eye).bound(lower, upper)
+    assert (bounds.upper.isinf() | (bounds.upper >= reference.upper * (1 - 1e-6))).all()
+    assert not bounds.upper.isnan().any()
+
+
+def test_other_graphs_are_left_to_the_reference() -> None:
+    wide = program([2, 200, 2], 1)
+    assert layers_of(align(wide, wide)) is None
+    assert layers_of(align(program([2, 6, 2], 1), program([2, 7, 2], 1))) is None
