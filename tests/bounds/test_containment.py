@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 from soundness.exact import Exact, Value, constants, evaluate
-from soundness.networks import BOXES, COMPRESSIONS, OPERATORS, STYLES, box, compress, network
+from soundness.networks import BOXES, COMPRESSIONS, OPERATORS, STYLES, box, chain, compress, network
 
 from simcert.bounds import Propagator, RowBounds
+from simcert.bounds.dense import DensePropagator, layers_of
 from simcert.errors import UnsupportedOperatorError
 from simcert.model.graph import Graph
 from simcert.model.lowering import LOWERINGS, lower
@@ -29,6 +30,12 @@ def test_every_operator_is_attacked() -> None:
     assert set(OPERATORS) == set(LOWERINGS)
 
 
+def test_chains_of_dense_layers() -> None:
+    """What the compiled loops take: deep chains of Gemm and Relu in every style."""
+    for seed in np.random.SeedSequence(5).spawn(math.ceil(5 * TRIPLES / (4 * _BOXES * _POINTS))):
+        attack(np.random.default_rng(seed), None)
+
+
 @pytest.mark.parametrize("operator", sorted(OPERATORS))
 def test_bounds_contain_the_exact_values(operator: str) -> None:
     seeds = np.random.SeedSequence(zlib.crc32(operator.encode()))
@@ -36,13 +43,17 @@ def test_bounds_contain_the_exact_values(operator: str) -> None:
         attack(np.random.default_rng(seed), operator)
 
 
-def attack(random: np.random.Generator, operator: str) -> None:
+def attack(random: np.random.Generator, operator: str | None) -> None:
     """Bound one random pair on several boxes and evaluate it at several points of each."""
     style = str(random.choice(STYLES))
     method = str(random.choice(COMPRESSIONS))
     outputs = int(random.integers(1, 4)) if method == "architecture" else None
-    f = network(random, operator, style=style, outputs=outputs)
-    g = compress(random, f, method, style)
+    if operator is None:
+        f = chain(random, style)
+        g = compress(random, f, method, style) if outputs is None else chain(random, style, f)
+    else:
+        f = network(random, operator, style=style, outputs=outputs)
+        g = compress(random, f, method, style)
     if random.random() < 0.5:
         f, g = g, f
     try:
@@ -52,19 +63,27 @@ def attack(random: np.random.Generator, operator: str) -> None:
         return
     size = f.output.size
     rows = coefficients(random, size)
-    propagator = Propagator(align(left, right), *map(torch.from_numpy, rows))
-    inputs = f.input.size
-    boxes = [box(random, inputs, str(kind)) for kind in random.choice(BOXES, _BOXES)]
-    lower_corners, upper_corners = (torch.tensor(np.array(c)) for c in zip(*boxes, strict=True))
-    bounds = propagator.bound(lower_corners, upper_corners)
+    dual, functions = align(left, right), tuple(map(torch.from_numpy, rows))
+    propagators: list[Propagator | DensePropagator] = [Propagator(dual, *functions)]
+    layers = layers_of(dual)
+    if layers is not None:
+        propagators.append(DensePropagator(layers, *functions))
     known = constants(f), constants(g)
     weights = tuple(map(Exact.of, rows))
-    check(random, (f, g), known, weights, boxes, bounds, (style, method))
-    # Parts of these boxes, which inherit what is known of them.
-    parts = [part(random, *whole) for whole in boxes]
-    lower_corners, upper_corners = (torch.tensor(np.array(c)) for c in zip(*parts, strict=True))
-    bounds = propagator.bound(lower_corners, upper_corners, bounds.inherited)
-    check(random, (f, g), known, weights, parts, bounds, (style, method, "inherited"))
+    boxes = [box(random, f.input.size, str(kind)) for kind in random.choice(BOXES, _BOXES)]
+    parts = [part(random, *whole) for whole in boxes]  # which inherit what is known of the whole
+    for propagator in propagators:
+        what = (style, method, type(propagator).__name__)
+        bounds = propagator.bound(*corners(boxes))
+        check(random, (f, g), known, weights, boxes, bounds, what)
+        bounds = propagator.bound(*corners(parts), bounds.inherited)
+        check(random, (f, g), known, weights, parts, bounds, (*what, "inherited"))
+
+
+def corners(boxes: list[tuple[np.ndarray, np.ndarray]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lower and upper corners, each (B, inputs)."""
+    low, high = (torch.tensor(np.array(c)) for c in zip(*boxes, strict=True))
+    return low, high
 
 
 def check(

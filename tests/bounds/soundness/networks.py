@@ -464,6 +464,18 @@ def network(
     return net.graph()
 
 
+def chain(random: Random, style: str, like: Graph | None = None) -> Graph:
+    """Gemm and Relu in turn; `like` gives the shape of the input and of the output."""
+    shape = (1, int(random.integers(1, 5))) if like is None else like.input.sample
+    outputs = int(random.integers(1, 4)) if like is None else math.prod(like.output.sample)
+    net = Net(random, style, shape)
+    for _ in range(random.integers(0, 4)):
+        net.dense()
+        net.add("Relu", net.top)
+    net.dense(outputs)
+    return net.graph()
+
+
 def compress(random: Random, graph: Graph, method: str, style: str = "plain") -> Graph:
     """A compressed copy: the graph with other constants, or another network of the same shape."""
     if method == "architecture":

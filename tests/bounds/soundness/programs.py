@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from simcert.bounds import Propagator, RowBounds
+from simcert.bounds.dense import DensePropagator, layers_of
 from simcert.model.linear import Dense
 from simcert.model.program import Affine, Input, Program, Relu, Step
 from simcert.pairing import DualNode, DualProgram, align
 
 FLOAT = torch.float64
+
+Make = Callable[[DualProgram, Tensor, Tensor, Tensor], Propagator | DensePropagator]
+"""Makes a propagator."""
+
+
+def loops(dual: DualProgram, f: Tensor, g: Tensor, delta: Tensor) -> Propagator | DensePropagator:
+    """The compiled loops where they apply, else the tensors."""
+    layers = layers_of(dual)
+    if layers is None:
+        return Propagator(dual, f, g, delta)
+    return DensePropagator(layers, f, g, delta)
 
 
 def matrix(rows: Sequence[Sequence[float]]) -> Tensor:
@@ -46,11 +58,12 @@ def bound(
     lower: Sequence[Sequence[float]] | Tensor,
     upper: Sequence[Sequence[float]] | Tensor,
     dual: DualProgram | None = None,
+    make: Make = Propagator,
 ) -> RowBounds:
     """Bounds of f, of g and of f − g: 3 · outputs rows."""
     eye = torch.eye(f.outputs, dtype=FLOAT)
     zero = torch.zeros_like(eye)
-    propagator = Propagator(
+    propagator = make(
         align(f, g) if dual is None else dual,
         torch.cat([eye, zero, zero]),
         torch.cat([zero, eye, zero]),
