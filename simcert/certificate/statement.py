@@ -2,35 +2,51 @@
 
 The envelope is an in-toto Statement v1 (https://github.com/in-toto/attestation, spec/v1): its
 subject is the compressed file, named by its SHA-256 alone; everything else, the original included,
-is in the predicate. Its type is SimCert's own, with a version.
+is in the predicate. Its type is SimCert's own, with a version; its form is in ``schema.json``.
 """
 
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from simcert.errors import SimcertError
+from simcert.evidence import Evidence
 from simcert.numerals import exact
 from simcert.result import ModelReference, Result, Verdict
+from simcert.sampling.statistics import Statistics
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "tag:simcert,2026:certificate/v0.1"
+PREDICATE_TYPE = "tag:simcert,2026:certificate/v1"
+
+_SCHEME = (
+    "draw i is row i mod chunk of chunk i div chunk; a chunk comes from numpy's "
+    "Generator(Philox(SeedSequence(seed, spawn_key=(stream, chunk index)))): integers below the "
+    "sum of all tickets choose the undecided leaves, then the distribution draws in each, in "
+    "float64; values are rounded to the networks' input type and clipped into the leaf"
+)
 
 
 class CertificateError(SimcertError):
     """A certificate was asked for a result that did not pass."""
 
 
-def build(result: Result, issued: datetime) -> dict[str, Any]:
+def build(result: Result, issued: datetime, command: Sequence[str] = ()) -> dict[str, Any]:
     """Builds the statement of a passing result.
 
     Args:
         result: proved, bounded or certified, with a tolerance.
         issued: when, with a time zone.
+        command: the command line, if there was one.
 
     Returns:
-        The statement as plain JSON types; numbers that are compared stand in decimal and in
-        hexadecimal.
+        The statement as plain JSON types, evidence inside; numbers that are compared stand in
+        decimal and in hexadecimal.
 
     Raises:
         CertificateError: ``result`` did not pass, or its numbers do not bear out its verdict.
@@ -38,18 +54,20 @@ def build(result: Result, issued: datetime) -> dict[str, Any]:
     if not result.passed:
         why = "without a tolerance nothing is claimed" if result.passed is None else result.verdict
         raise CertificateError(f"no certificate: {why}")
-    proof = result.proof
-    return {
+    proof, versions = result.proof, result.versions
+    comparison = _comparison(result)
+    statistics = result.statistics if result.verdict is Verdict.CERTIFIED else None
+    statement = {
         "_type": STATEMENT_TYPE,
         "subject": [_resource(result.compressed)],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "original": _resource(result.original) | _size(result.original),
-            "compressed": _size(result.compressed),
+            "original": _resource(result.original) | _properties(result.original),
+            "compressed": _properties(result.compressed),
             "claim": result.claim.to_dict(),
             "guarantee": {
                 "kind": result.verdict.value,
-                **_comparison(result),
+                **comparison,
                 "explanation": list(result.explanation),
                 "shares": {
                     **exact("proved", proof.proved_mass),
@@ -58,21 +76,42 @@ def build(result: Result, issued: datetime) -> dict[str, Any]:
                 },
             },
             "arithmetic": result.claim.arithmetic,
+            "runtime": f"ONNX Runtime {versions.get('onnxruntime')}, ORT_ENABLE_BASIC, CPU",
             "assumptions": list(result.assumptions),
-            "evidence": {
-                "proof": proof.to_dict(),
-                "statistics": None if result.statistics is None else result.statistics.to_dict(),
-                "witness": None if result.witness is None else result.witness.to_dict(),
+            "search": {
+                "boxes": proof.boxes,
+                "stopped": proof.stopped,
+                "reason": proof.reason or None,
+                "pairing": proof.pairing or None,
             },
+            "sampling": None if statistics is None else _sampling(statistics),
+            "ledger": _ledger(statistics),
+            "witness": None if result.witness is None else result.witness.to_dict(),
+            "evidence": _evidence(result.evidence, statistics),
             "run": {
                 "issued": issued.astimezone(UTC).isoformat(timespec="seconds"),
                 "elapsed_seconds": result.elapsed_seconds,
                 "seed": result.seed,
                 "threads": result.threads,
-                "versions": dict(result.versions),
+                "command": list(command),
+                "versions": dict(versions),
             },
         },
     }
+    return sealed(statement)
+
+
+def sealed(statement: dict[str, Any]) -> dict[str, Any]:
+    """Returns the statement with its seal: the digest of everything else.
+
+    Evidence counts by its digest, so that it may move to a file of its own. The seal finds
+    accidents; what finds intent is a signature, and the check itself.
+    """
+    predicate = {k: v for k, v in statement["predicate"].items() if k != "seal"}
+    evidence = predicate["evidence"]
+    bare = predicate | {"evidence": {key: evidence[key] for key in ("bytes", "sha256")}}
+    seal = _digest(_canonical(statement | {"predicate": bare}))
+    return statement | {"predicate": predicate | {"seal": seal}}
 
 
 def _comparison(result: Result) -> dict[str, Any]:
@@ -102,13 +141,65 @@ def _comparison(result: Result) -> dict[str, Any]:
     return {"quantity": quantity, **exact("value", value), **exact("limit", limit)}
 
 
+def _sampling(statistics: Statistics) -> dict[str, Any]:
+    """Returns the plan, what came of it, and the counts and moments of the draws."""
+    return {
+        "scheme": _SCHEME,
+        "plan": statistics.plan.to_dict(),
+        "plan_sha256": statistics.plan.digest(),
+        "stopped": statistics.stopped,
+        "drawn": statistics.drawn,
+        "samples": statistics.samples,
+        **exact("share", statistics.share),
+        "violations": statistics.violations,
+        **exact("sum", statistics.moments.sum),
+        **exact("sum_of_squares", statistics.moments.squares),
+        **exact("violation_upper", statistics.violation_upper),
+    }
+
+
+def _ledger(statistics: Statistics | None) -> dict[str, Any]:
+    """Returns where error probabilities went: α over the draws, η over the inputs (none here)."""
+    spent = () if statistics is None else statistics.alpha_ledger
+    return {
+        "family": 1 if statistics is None else statistics.plan.family,
+        "alpha": [{"statement": name, **exact("alpha", alpha)} for name, alpha in spent],
+        "eta": [],
+    }
+
+
+def _evidence(evidence: Evidence | None, statistics: Statistics | None) -> dict[str, Any]:
+    """Returns the split tree and, where draws count, their tickets."""
+    if evidence is None:
+        raise CertificateError("no certificate: the result carries no evidence")
+    if statistics is None:
+        evidence = replace(evidence, tickets=np.zeros(0, np.int64), ticket=0.0)
+    data = evidence.encoded()
+    return {
+        "sha256": _digest(data),
+        "bytes": len(data),
+        "file": None,
+        "content": evidence.content(),
+    }
+
+
 def _resource(model: ModelReference) -> dict[str, Any]:
     return {"name": Path(model.path).name, "digest": {"sha256": model.sha256}}
 
 
-def _size(model: ModelReference) -> dict[str, Any]:
+def _properties(model: ModelReference) -> dict[str, Any]:
     return {
         "bytes": model.bytes,
         "parameters": model.parameters,
         "operators": dict(sorted(model.operators.items())),
+        "compression": [dict(step) for step in model.compression],
     }
+
+
+def _canonical(value: object) -> bytes:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("ascii")
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -17,6 +17,8 @@ from simcert.report.printable import printable
 _COMMANDS = {
     "verify": "Verify that a compressed network behaves like the original.",
     "prune": "Compress a network.",
+    "check": "Re-establish a certificate, independently.",
+    "sign": "Sign a certificate.",
 }
 
 

@@ -114,7 +114,7 @@ def _certify(result: Result, path: Path, *, quiet: bool) -> None:
     from simcert.certificate import CertificateError, build, write
 
     try:
-        statement = build(result, datetime.now(UTC))
+        statement = build(result, datetime.now(UTC), ["simcert", *sys.argv[1:]])
     except CertificateError as error:
         if not quiet:
             click.echo(f"simcert: {error}; {path} is not written", err=True)

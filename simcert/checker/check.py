@@ -1,0 +1,452 @@
+"""The check, step by step: each step rests on the ones before it, and the first failure ends it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from simcert.checker import document, draws, envelope, mass, schema, statistics, tree
+from simcert.checker.bounds import Pair
+from simcert.checker.claim import Claim, Region
+from simcert.checker.divergences import measured
+from simcert.checker.errors import CannotCheckError, CheckError
+from simcert.checker.exact import ExactPair
+from simcert.checker.leaves import Functions, Settled, settle
+from simcert.checker.network import Interface, Network, interface, read
+from simcert.checker.statistics import Tickets
+from simcert.checker.tree import Leaves, Tree
+from simcert.numerals import format_upper
+
+_SEALED_EVIDENCE = ("bytes", "sha256")
+
+_KINDS = {
+    "proved": "proof.bound",
+    "bounded": "proof.violation_upper",
+    "certified": "statistics.violation_upper",
+}
+
+_FLOAT32_ROUNDING = 2.0**-10
+"""Of the largest output: how far a float32 run may be from the checker's float64 evaluation."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a check.
+
+    Attributes:
+        number: from 1 on.
+        name: what is checked.
+        holds: whether it holds.
+        detail: what was found, or why it does not hold.
+        seconds: how long it took.
+    """
+
+    number: int
+    name: str
+    holds: bool
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check found.
+
+    Attributes:
+        steps: in order; the last one may be a failure.
+        claim: what is confirmed, in one sentence that the checker wrote; empty if nothing is.
+        kind: "proved", "bounded" or "certified"; empty if nothing is confirmed.
+        cannot: the check failed because the checker does not know something, not because the
+            certificate is known to be wrong. That is no pass either.
+    """
+
+    steps: tuple[Step, ...]
+    claim: str
+    kind: str
+    cannot: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether every step holds."""
+        return bool(self.steps) and bool(self.kind) and all(step.holds for step in self.steps)
+
+
+def check(
+    certificate: str | Path,
+    original: str | Path,
+    compressed: str | Path,
+    *,
+    key: str | Path | None = None,
+    resample: bool = False,
+    exact: int | Literal["all"] = 0,
+    told: Callable[[Step], None] | None = None,
+) -> Report:
+    """Re-establish what a certificate says, from its evidence and the two files.
+
+    Args:
+        certificate: path of the certificate; its sidecar lies beside it.
+        original: path of the original network.
+        compressed: path of the compressed network.
+        key: Ed25519 public key (PEM) that the certificate must be signed with.
+        resample: draw again from the seeds and run both files on the draws.
+        exact: how many proved leaves to do once more in exact arithmetic.
+        told: is told about each step when it is done.
+    """
+    run = _Check(
+        Path(certificate),
+        Path(original),
+        Path(compressed),
+        None if key is None else Path(key),
+        resample,
+        exact,
+    )
+    steps: list[Step] = []
+    cannot = False
+    for name, action in run.steps():
+        start = time.monotonic()
+        try:
+            holds, detail = True, action()
+        except CheckError as error:
+            holds, detail = False, str(error)
+            cannot = isinstance(error, CannotCheckError)
+        step = Step(len(steps) + 1, name, holds, detail, time.monotonic() - start)
+        steps.append(step)
+        if told is not None:
+            told(step)
+        if not holds:
+            return Report(tuple(steps), "", "", cannot)
+    return Report(tuple(steps), run.claim.sentence(), run.guarantee["kind"], cannot=False)
+
+
+class _Check:
+    """The steps of one check and what they hand to those after them."""
+
+    statement: dict[str, Any]
+    predicate: dict[str, Any]
+    guarantee: dict[str, Any]
+    content: dict[str, Any]
+    claim: Claim
+    interface: Interface
+    data: tuple[bytes, bytes]
+    networks: tuple[Network, Network] | None
+    tree: Tree
+    functions: Functions
+    limit: float
+    undecided_masses: list[Fraction]
+    undecided: Fraction
+    violated: Fraction
+    payload: bytes | None
+    signatures: list[bytes]
+
+    def __init__(
+        self,
+        certificate: Path,
+        original: Path,
+        compressed: Path,
+        key: Path | None,
+        resample: bool,
+        exact: int | Literal["all"],
+    ) -> None:
+        self.path, self.key, self.resample, self.exact = certificate, key, resample, exact
+        self.files = original, compressed
+        self.networks = None
+        self.unreadable = ""
+
+    def steps(self) -> list[tuple[str, Callable[[], str]]]:
+        """Return names and actions; an action returns what it found, or raises."""
+        steps: list[tuple[str, Callable[[], str]]] = [
+            ("the file is strict JSON", self.read),
+            ("the signature is made with the key", self.check_signature),
+            ("the form is that of the schema", self.check_schema),
+            ("the seal is that of the content", self.check_seal),
+            ("the two files are those that are named", self.check_files),
+            ("the evidence is the one that is named", self.read_evidence),
+            ("the claim is well-formed", self.check_claim),
+            ("the comparison is the one of the claim", self.check_comparison),
+            ("the leaves cover the region", self.check_tree),
+            ("the shares are those of the leaves", self.check_shares),
+            ("d ≤ ε on every proved leaf", self.check_proved),
+            ("d > ε on every violated leaf", self.check_violated),
+        ]
+        if self.exact:
+            steps.append(("proved leaves, in exact arithmetic", self.check_exactly))
+        steps += [
+            ("the draws show what is stated", self.check_draws),
+            ("the witness is one", self.check_witness),
+        ]
+        return steps
+
+    # -- the document ------------------------------------------------------------------------
+
+    def read(self) -> str:
+        data = document.read_file(self.path, "certificate")
+        parsed = document.parse(data)
+        self.payload, self.signatures = envelope.opened(parsed)
+        self.statement = parsed if self.payload is None else document.parse(self.payload)
+        return f"{len(data)} bytes, SHA-256 {document.sha256(data)}"
+
+    def check_signature(self) -> str:
+        if self.key is None:
+            signed = "there is one" if self.signatures else "there is none"
+            return f"not asked for ({signed})"
+        if self.payload is None:
+            raise CheckError("the certificate is not signed")
+        envelope.verify(self.payload, self.signatures, self.key)
+        return f"signed with {self.key.name}"
+
+    def check_schema(self) -> str:
+        schema.check(self.statement, schema.load())
+        document.check_numbers(self.statement)
+        self.predicate = self.statement["predicate"]
+        self.guarantee = self.predicate["guarantee"]
+        return str(self.statement["predicateType"])
+
+    def check_seal(self) -> str:
+        predicate = {k: v for k, v in self.predicate.items() if k != "seal"}
+        evidence = {name: predicate["evidence"][name] for name in _SEALED_EVIDENCE}
+        bare = self.statement | {"predicate": predicate | {"evidence": evidence}}
+        seal = document.sha256(document.canonical(bare))
+        if seal != self.predicate["seal"]:
+            raise CheckError("the certificate was changed after it was written")
+        return seal
+
+    def check_files(self) -> str:
+        (subject,) = self.statement["subject"]
+        original, compressed = (
+            document.read_file(path, what, 2**31)
+            for path, what in zip(self.files, ("original", "compressed"), strict=True)
+        )
+        for what, data, stated, size in (
+            ("original", original, self.predicate["original"], self.predicate["original"]),
+            ("compressed", compressed, subject, self.predicate["compressed"]),
+        ):
+            if document.sha256(data) != stated["digest"]["sha256"]:
+                raise CheckError(f"the {what} file is not the one of the certificate")
+            if len(data) != size["bytes"]:
+                raise CheckError(f"the {what} file has not the stated size")
+        self.data = original, compressed
+        first, self.interface = interface(original), interface(compressed)
+        if (first.inputs, first.input_type) != (self.interface.inputs, self.interface.input_type):
+            raise CheckError("the two networks have different inputs")
+        try:
+            self.networks = read(original), read(compressed)
+        except CannotCheckError as error:
+            self.unreadable = str(error)
+        return "both SHA-256 digests and sizes"
+
+    def read_evidence(self) -> str:
+        evidence = self.predicate["evidence"]
+        inside, file = evidence["content"], evidence["file"]
+        if (inside is None) == (file is None):
+            raise CheckError("the evidence must be either inside or in a file")
+        where = "inside"
+        if inside is not None:
+            data = document.canonical(inside)
+        else:
+            data, where = document.read_file(self.path.with_name(file), "evidence"), file
+            inside = document.parse(data)
+            schema.check(inside, schema.load() | {"$ref": "#/$defs/content"} | _NO_STATEMENT)
+            if document.canonical(inside) != data:
+                raise CheckError("the evidence file is not in canonical form")
+        if len(data) != evidence["bytes"] or document.sha256(data) != evidence["sha256"]:
+            raise CheckError("the evidence is not the one that is named")
+        self.content = inside
+        return f"{len(data)} bytes, {where}"
+
+    # -- the claim ---------------------------------------------------------------------------
+
+    def check_claim(self) -> str:
+        stated = self.predicate["claim"]
+        self.claim = Claim.of(stated, Region.of(self.content["region"]))
+        if stated["arithmetic"] != self.predicate["arithmetic"]:
+            raise CheckError("the arithmetic is stated twice, and differently")
+        inputs = self.claim.region.lower.shape[1]
+        if inputs != self.interface.inputs:
+            raise CheckError(
+                f"the region has {inputs} inputs, the networks {self.interface.inputs}"
+            )
+        return self.claim.sentence()
+
+    def check_comparison(self) -> str:
+        kind, value, limit = (
+            self.guarantee["kind"],
+            document.number(self.guarantee["value_hex"]),
+            document.number(self.guarantee["limit_hex"]),
+        )
+        if self.guarantee["quantity"] != _KINDS[kind]:
+            raise CheckError(f"{self.guarantee['quantity']} does not make a claim {kind}")
+        expected = self.claim.tolerance if kind == "proved" else self.claim.max_violation
+        if limit != expected:
+            raise CheckError("the limit is not the one of the claim")
+        if not 0 <= value <= limit:
+            raise CheckError(f"{value} is not at most {limit}")
+        if (self.predicate["sampling"] is None) != (kind != "certified"):
+            raise CheckError("draws belong to a certified claim, and only there")
+        if kind == "proved" and self.predicate["witness"] is not None:
+            raise CheckError("a claim that is proved has no witness against it")
+        self.limit = value if kind == "proved" else self.claim.tolerance
+        return f"{kind}: {self.guarantee['quantity']} {format_upper(value)} ≤ {limit}"
+
+    # -- the leaves --------------------------------------------------------------------------
+
+    def check_tree(self) -> str:
+        self.tree = tree.replay(self.claim.region, self.content, self.interface.input_type)
+        parts = self.tree.proved, self.tree.undecided, self.tree.violated
+        if self.guarantee["kind"] == "proved" and (len(parts[1]) or len(parts[2])):
+            raise CheckError("leaves are left that are not proved")
+        sizes = [f"{len(p)} {n}" for p, n in zip(parts, _LEAVES, strict=True)]
+        return f"{self.tree.cuts} cuts, leaves: {', '.join(sizes)}"
+
+    def check_shares(self) -> str:
+        self.undecided_masses = mass.masses(self.claim, self.tree.undecided)
+        self.undecided = sum(self.undecided_masses, Fraction(0))
+        self.violated = sum(mass.masses(self.claim, self.tree.violated), Fraction(0))
+        stated = {
+            name: Fraction(document.number(self.guarantee["shares"][f"{name}_hex"]))
+            for name in _LEAVES
+        }
+        if not all(0 <= share <= 1 for share in stated.values()):
+            raise CheckError("a share is not between 0 and 1")
+        if min(self.undecided, Fraction(1)) > stated["undecided"]:
+            raise CheckError("the undecided leaves weigh more than is stated")
+        if stated["violated"] > self.violated:
+            raise CheckError("the violated leaves weigh less than is stated")
+        rest = self.undecided + self.violated
+        if stated["proved"] > max(Fraction(0), 1 - rest):
+            raise CheckError("the proved leaves weigh less than is stated")
+        value = Fraction(document.number(self.guarantee["value_hex"]))
+        if self.guarantee["kind"] == "bounded" and rest > value:
+            raise CheckError("the leaves that are not proved weigh more than the stated bound")
+        return f"not proved: {format_upper(float(rest) * (1 + 2.0**-50))}"
+
+    def check_proved(self) -> str:
+        at_most = partial(self.claim.divergence.at_most, limit=self.limit)
+        return self._settle(self.tree.proved, at_most, f"within {self.limit}")
+
+    def check_violated(self) -> str:
+        above = partial(self.claim.divergence.above, limit=self.claim.tolerance)
+        return self._settle(self.tree.violated, above, "violating")
+
+    def check_exactly(self) -> str:
+        leaves = self.tree.proved
+        count = len(leaves) if self.exact == "all" else min(len(leaves), int(self.exact))
+        if not count or self.networks is None:
+            return "no leaf is proved"
+        chosen = np.unique(np.linspace(0, len(leaves) - 1, count).round().astype(np.intp))
+        some = Leaves(leaves.lower[chosen], leaves.upper[chosen], leaves.root[chosen])
+        at_most = partial(self.claim.divergence.at_most, limit=self.limit)
+        bounded = settle(
+            ExactPair(*self.networks).bound, self.functions, some, at_most, f"within {self.limit}"
+        )
+        return f"{len(some)} of {len(leaves)} leaves, {bounded} boxes"
+
+    def _settle(self, leaves: Leaves, settled: Settled, what: str) -> str:
+        if not len(leaves):
+            return "there is none"
+        if self.networks is None:
+            raise CannotCheckError(self.unreadable)
+        f, g = self.networks
+        if f.outputs != g.outputs:
+            raise CheckError("the two networks have different numbers of outputs")
+        self.functions = _functions(self.claim, f.outputs)
+        bounded = settle(Pair(f, g).bound, self.functions, leaves, settled, what)
+        return f"{len(leaves)} leaves, {bounded} boxes"
+
+    # -- the draws ---------------------------------------------------------------------------
+
+    def check_draws(self) -> str:
+        sampling = self.predicate["sampling"]
+        ledger = self.predicate["ledger"]
+        if ledger["eta"]:
+            raise CannotCheckError("the checker does not know bounds that spend η")
+        if sampling is None:
+            if ledger["alpha"] or ledger["family"] != 1 or self.content["tickets"]["shape"] != [0]:
+                raise CheckError("α is spent, or tickets are drawn, without draws")
+            return "there is none"
+        statistics.check_plan(sampling, ledger, self.claim, self.predicate["run"]["seed"])
+        statistics.check_counts(sampling)
+        if sampling["violation_upper_hex"] != self.guarantee["value_hex"]:
+            raise CheckError("the bound of the draws is not the one that is compared")
+        tickets = Tickets.of(self.content, self.undecided_masses)
+        violating, again = None, "not drawn again"
+        if self.resample:
+            runners = draws.Runner(self.data[0]), draws.Runner(self.data[1])
+            found = draws.violations(
+                sampling,
+                tickets,
+                self.tree.undecided,
+                self.claim,
+                runners,
+                self.interface.input_type,
+            )
+            violating, again = draws.recount(sampling, tickets, found), "drawn again and run"
+        shown = statistics.check_bound(
+            sampling,
+            tickets,
+            self.tree.undecided,
+            self.undecided,
+            self.violated,
+            violating,
+        )
+        return f"{shown}; {again}"
+
+    def check_witness(self) -> str:
+        witness = self.predicate["witness"]
+        if witness is None:
+            return "there is none"
+        x, f, g = (
+            np.array([[document.number(text) for text in witness[f"{name}_hex"]]])
+            for name in ("input", "original_output", "compressed_output")
+        )
+        region, box = self.claim.region, witness["box"]
+        if x.shape[1] != region.lower.shape[1] or box >= len(region.lower):
+            raise CheckError("the witness is no input of the region")
+        if not ((region.lower[box] <= x) & (x <= region.upper[box])).all():
+            raise CheckError("the witness lies outside its box")
+        if (x.astype(self.interface.input_type) != x).any() or f.shape != g.shape:
+            raise CheckError("the witness or its outputs are not what the networks take and give")
+        columns = list(self.claim.compared(f.shape[1]))
+        d = float(measured(self.claim.divergence, f[:, columns], g[:, columns])[0])
+        stated = document.number(witness["divergence_hex"])
+        if not math.isclose(d, stated, rel_tol=1e-12) or not stated > self.claim.tolerance:
+            raise CheckError("the outputs of the witness do not differ by what is stated")
+        return self._replay(x, (f, g))
+
+    def _replay(self, x: np.ndarray[Any, Any], outputs: tuple[Any, Any]) -> str:
+        if self.resample:
+            for data, output in zip(self.data, outputs, strict=True):
+                if (draws.Runner(data).run(x) != output).any():
+                    raise CheckError("a file gives another output on the witness")
+            return "both files were run on it"
+        if self.networks is None:
+            return f"its outputs were compared, the files not run: {self.unreadable}"
+        for network, output in zip(self.networks, outputs, strict=True):
+            found = network.evaluate(x)
+            rounding = _FLOAT32_ROUNDING * max(1.0, float(np.abs(output).max()))
+            if found.shape != output.shape or not (np.abs(found - output) <= rounding).all():
+                raise CheckError("a network gives another output on the witness")
+        return "both networks were evaluated on it"
+
+
+_LEAVES = ("proved", "undecided", "violated")
+
+_NO_STATEMENT: dict[str, Any] = {"required": [], "properties": {}, "additionalProperties": True}
+
+
+def _functions(claim: Claim, outputs: int) -> Functions:
+    """Return the functions that bound d, as coefficients of all outputs."""
+    columns = list(claim.compared(outputs))
+    parts = []
+    for part in claim.divergence.rows(len(columns)):
+        whole = np.zeros((len(part), outputs))
+        whole[:, columns] = part
+        parts.append(whole)
+    return Functions(*parts)

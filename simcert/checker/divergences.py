@@ -1,0 +1,332 @@
+"""How outputs are compared: values of d at points, and bounds of d from linear functions."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+
+from simcert.checker.bounds import UNIT, Bool, Float
+from simcert.checker.errors import CannotCheckError, CheckError
+
+_LN_2 = math.nextafter(math.log(2), math.inf)
+
+
+class Divergence(ABC):
+    """d(f, g) ≥ 0 of the m compared outputs.
+
+    Attributes:
+        unit: of the tolerance.
+        decision: "argmax" or "argmin" for decisions, else None.
+        supremum: what d never exceeds.
+    """
+
+    unit = "output units"
+    decision: str | None = None
+    supremum: float = math.inf
+
+    @property
+    def fewest(self) -> int:
+        """Outputs for which d says something."""
+        return 1
+
+    @abstractmethod
+    def value(self, f: Float, g: Float) -> Float:
+        """Return d at points: (n, m), (n, m) → (n,)."""
+
+    @abstractmethod
+    def rows(self, m: int) -> tuple[Float, Float, Float]:
+        """Return coefficients c_f, c_g, c_δ, each (S, m), of the functions that bound d."""
+
+    @abstractmethod
+    def at_most(self, lower: Float, upper: Float, limit: float) -> Bool:
+        """Whether bounds (boxes, S) of the functions show d ≤ limit, (boxes,)."""
+
+    @abstractmethod
+    def above(self, lower: Float, upper: Float, limit: float) -> Bool:
+        """Whether they show d > limit everywhere, (boxes,)."""
+
+    @abstractmethod
+    def event(self, limit: float, f: str, g: str) -> str:
+        """Return d > limit in words."""
+
+    @abstractmethod
+    def claim(self, limit: float, f: str, g: str) -> str:
+        """Return d ≤ limit for every x of R in words."""
+
+
+@dataclass(frozen=True)
+class _Norm(Divergence):
+    """The norms L1, L2 and L∞ of f − g."""
+
+    order: float
+
+    def value(self, f: Float, g: Float) -> Float:
+        return np.asarray(self._norm(np.abs(f - g)))
+
+    def rows(self, m: int) -> tuple[Float, Float, Float]:
+        nothing = np.zeros((m, m))
+        return nothing, nothing, np.eye(m)
+
+    def at_most(self, lower: Float, upper: Float, limit: float) -> Bool:
+        size = self._norm(np.maximum(np.abs(lower), np.abs(upper)))
+        return np.asarray(size * self._slack(lower) <= limit)
+
+    def above(self, lower: Float, upper: Float, limit: float) -> Bool:
+        size = self._norm(np.maximum(np.maximum(lower, -upper), 0.0))
+        return np.asarray(size > limit * self._slack(lower))
+
+    def event(self, limit: float, f: str, g: str) -> str:
+        return f"{self._formula(f, g)} > {limit}"
+
+    def claim(self, limit: float, f: str, g: str) -> str:
+        return f"max over x in R of {self._formula(f, g)} ≤ {limit} ({self.unit})"
+
+    def _formula(self, f: str, g: str) -> str:
+        return f"‖{f} − {g}‖" + {1.0: "₁", 2.0: "₂", math.inf: "∞"}[self.order]
+
+    def _norm(self, size: Float) -> Float:
+        if math.isinf(self.order):
+            return np.asarray(size.max(axis=1))
+        if self.order == 1:
+            return np.asarray(size.sum(axis=1))
+        largest = size.max(axis=1)
+        scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+        return np.asarray(scale * np.sqrt(np.square(size / scale[:, None]).sum(axis=1)))
+
+    def _slack(self, lower: Float) -> float:
+        return 1.0 if math.isinf(self.order) else 1.0 + 4 * (lower.shape[1] + 16) * UNIT
+
+
+@dataclass(frozen=True)
+class _Ranking(Divergence):
+    """1 where f and g do not choose the same k best outputs and f's lead is at least ``lead``.
+
+    With s = ±1 the sign of "better": if f prefers i to j and g prefers j to i, then
+    s(f_i − f_j) ≥ 0, s(g_j − g_i) ≥ 0 and s(δ_i − δ_j) > 0; with a lead of f also both
+    s(f_i − f_j) ≥ lead and s(δ_i − δ_j) ≥ lead.
+    """
+
+    decision: str = "argmax"
+    k: int = 1
+    lead: float | None = None
+    unit = "disagreement"
+    supremum = 1.0
+
+    @property
+    def fewest(self) -> int:
+        """Outputs for which d says something."""
+        return self.k + 1
+
+    @property
+    def _sign(self) -> float:
+        return 1.0 if self.decision == "argmax" else -1.0
+
+    def value(self, f: Float, g: Float) -> Float:
+        f, g = self._sign * f, self._sign * g
+        differ = (self._chosen(f) != self._chosen(g)).any(axis=1)
+        if self.lead is not None:
+            best = np.partition(f, -2, axis=1)[:, -2:]
+            differ &= best[:, 1] - best[:, 0] >= self.lead
+        return np.asarray(differ.astype(np.float64))
+
+    def _chosen(self, values: Float) -> Bool:
+        order = np.argsort(-values, axis=1, kind="stable")[:, : self.k]
+        chosen = np.zeros(values.shape, dtype=bool)
+        np.put_along_axis(chosen, order, values=True, axis=1)
+        return chosen
+
+    def rows(self, m: int) -> tuple[Float, Float, Float]:
+        pairs = _pairs(m)
+        nothing = np.zeros_like(pairs)
+        return (
+            np.vstack([pairs, nothing, nothing]),
+            np.vstack([nothing, pairs, nothing]),
+            np.vstack([nothing, nothing, pairs]),
+        )
+
+    def at_most(self, lower: Float, upper: Float, limit: float) -> Bool:
+        if limit >= 1:
+            return np.ones(len(lower), dtype=bool)
+        # above[v][b, i, j]: the greatest s(v_i − v_j).
+        f, g, d = (self._greatest(*ends) for ends in _thirds(lower, upper))
+        lead = self.lead or 0.0
+        swap = (f >= lead) & (g.transpose(0, 2, 1) >= 0) & (d > 0) & (d >= lead)
+        if self.lead is None:
+            only_f = self._may(f) & ~self._must(g)
+            only_g = self._may(g) & ~self._must(f)
+        else:
+            m = f.shape[1]
+            only_f = (f >= lead).sum(axis=2) >= m - 1 + (lead == 0.0)
+            only_g = self._may(g)
+        swap &= only_f[:, :, None] & only_g[:, None, :]
+        m = swap.shape[1]
+        swap[:, np.arange(m), np.arange(m)] = False
+        return np.logical_not(swap.any(axis=(1, 2)))
+
+    def above(self, lower: Float, upper: Float, limit: float) -> Bool:
+        if limit >= 1:
+            return np.zeros(len(lower), dtype=bool)
+        f, g, _ = (self._greatest(*ends) for ends in _thirds(lower, upper))
+        # Some output is certainly among f's best and certainly not among g's.
+        certain = self._must(f)
+        if self.lead is not None:
+            least = -f.transpose(0, 2, 1)
+            m = least.shape[1]
+            least[:, np.arange(m), np.arange(m)] = np.inf
+            certain &= (least >= self.lead).all(axis=2)
+        return np.asarray((certain & ~self._may(g)).any(axis=1))
+
+    def _greatest(self, lower: Float, upper: Float) -> Float:
+        """Return the greatest s(v_i − v_j), (boxes, m, m); 0 for i = j."""
+        if self._sign < 0:
+            lower, upper = -upper, -lower
+        m = (1 + math.isqrt(1 + 8 * lower.shape[1])) // 2
+        first, second = np.triu_indices(m, 1)
+        greatest = np.zeros((len(lower), m, m))
+        greatest[:, first, second], greatest[:, second, first] = upper, -lower
+        return greatest
+
+    def _may(self, greatest: Float) -> Bool:
+        """Whether i can be among the k best: fewer than k outputs are certainly better."""
+        return np.asarray((greatest < 0).sum(axis=2) < self.k)
+
+    def _must(self, greatest: Float) -> Bool:
+        """Whether i is always among the k best: fewer than k others can be as good."""
+        return np.asarray((greatest >= 0).sum(axis=1) - 1 < self.k)
+
+    def event(self, limit: float, f: str, g: str) -> str:  # noqa: ARG002
+        if self.lead is not None:
+            return (
+                f"the best output of {f} leads by at least {self.lead} "
+                f"and {self.decision} {f} ≠ {self.decision} {g}"
+            )
+        if self.k == 1:
+            return f"{self.decision} {f} ≠ {self.decision} {g}"
+        return f"the {self.k} {self._best} outputs of {f} and of {g} differ as sets"
+
+    def claim(self, limit: float, f: str, g: str) -> str:  # noqa: ARG002
+        if self.lead is not None:
+            return (
+                f"{self.decision} {f} = {self.decision} {g} for every x in R "
+                f"at which the best output of {f} leads by at least {self.lead} (output units)"
+            )
+        if self.k == 1:
+            return f"{self.decision} {f} = {self.decision} {g} for every x in R"
+        return f"the {self.k} {self._best} outputs of {f} and of {g} are the same for every x in R"
+
+    @property
+    def _best(self) -> str:
+        return "largest" if self.decision == "argmax" else "smallest"
+
+
+@dataclass(frozen=True)
+class _Softmax(Divergence):
+    """KL ≤ min(osc, osc²/8) and JS ≤ min(log 2, osc/2, osc²/16), osc = max_ij |δ_i − δ_j|."""
+
+    name: str
+    supremum: float = math.inf
+    unit = "nats"
+
+    @property
+    def fewest(self) -> int:
+        """Outputs for which d says something."""
+        return 2
+
+    def value(self, f: Float, g: Float) -> Float:
+        p, q = _log_softmax(f), _log_softmax(g)
+        if self.name == "kl":
+            return _entropy(p, q)
+        middle = np.logaddexp(p, q) - math.log(2)
+        return np.minimum(_entropy(p, middle) / 2 + _entropy(q, middle) / 2, _LN_2)
+
+    def rows(self, m: int) -> tuple[Float, Float, Float]:
+        pairs = _pairs(m)
+        return np.zeros_like(pairs), np.zeros_like(pairs), pairs
+
+    def at_most(self, lower: Float, upper: Float, limit: float) -> Bool:
+        osc = np.maximum(np.abs(lower), np.abs(upper)).max(axis=1)
+        linear, square = (1.0, 8.0) if self.name == "kl" else (0.5, 16.0)
+        bound = np.minimum(linear * osc, osc * osc / square * (1 + 8 * UNIT) + 2.0**-900)
+        return np.asarray(np.minimum(bound, self.supremum) <= limit)
+
+    def above(self, lower: Float, upper: Float, limit: float) -> Bool:  # noqa: ARG002
+        return np.zeros(len(lower), dtype=bool)
+
+    def event(self, limit: float, f: str, g: str) -> str:
+        return f"{self._formula(f, g)} > {limit}"
+
+    def claim(self, limit: float, f: str, g: str) -> str:
+        return f"max over x in R of {self._formula(f, g)} ≤ {limit} ({self.unit})"
+
+    def _formula(self, f: str, g: str) -> str:
+        middle = " ‖ " if self.name == "kl" else ", "
+        return f"{self.name.upper()}(softmax {f}{middle}softmax {g})"
+
+
+def parse(spec: str, decision: str | None) -> Divergence:
+    """Return the divergence that a certificate names.
+
+    Raises:
+        CheckError: the decision does not go with it.
+        CannotCheckError: it is not known here.
+    """
+    name, _, options = spec.partition(":")
+    key, _, text = options.partition("=")
+    divergence: Divergence
+    if name in ("linf", "l1", "l2") and not options:
+        divergence = _Norm({"linf": math.inf, "l1": 1.0, "l2": 2.0}[name])
+    elif name in ("kl", "js") and not options:
+        divergence = _Softmax(name, _LN_2 if name == "js" else math.inf)
+    elif name == "top1" and not options:
+        divergence = _Ranking(decision or "", 1)
+    elif name == "topk" and key == "k" and text.isdecimal() and int(text) >= 1:
+        divergence = _Ranking(decision or "", int(text))
+    elif name == "top1-confident" and key == "delta":
+        divergence = _Ranking(decision or "", 1, _lead(text))
+    else:
+        raise CannotCheckError(f"the checker does not know the divergence {spec!r}")
+    if divergence.decision != decision or decision not in (None, "argmax", "argmin"):
+        raise CheckError(f"the divergence {spec!r} does not go with the decision {decision!r}")
+    return divergence
+
+
+def measured(divergence: Divergence, f: Float, g: Float) -> Float:
+    """Return d (n,); where an output is not finite, the most that d can be."""
+    finite = np.asarray(np.logical_and(np.isfinite(f), np.isfinite(g)).all(axis=1))
+    known = finite[:, None]
+    value = divergence.value(np.where(known, f, 0.0), np.where(known, g, 0.0))
+    return np.where(finite, value, divergence.supremum)
+
+
+def _lead(text: str) -> float:
+    try:
+        lead = float(text)
+    except ValueError as error:
+        raise CheckError(f"the lead {text!r} is not a number") from error
+    if not 0 <= lead < math.inf:
+        raise CheckError(f"the lead {text} is not finite and at least 0")
+    return lead
+
+
+def _pairs(m: int) -> Float:
+    first, second = np.triu_indices(m, 1)
+    pairs = np.zeros((len(first), m))
+    pairs[np.arange(len(first)), first] = 1.0
+    pairs[np.arange(len(first)), second] = -1.0
+    return pairs
+
+
+def _thirds(lower: Float, upper: Float) -> list[tuple[Float, Float]]:
+    return list(zip(np.split(lower, 3, axis=1), np.split(upper, 3, axis=1), strict=True))
+
+
+def _log_softmax(v: Float) -> Float:
+    shifted = v - v.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def _entropy(p: Float, q: Float) -> Float:
+    return np.asarray(np.maximum((np.exp(p) * (p - q)).sum(axis=1), 0.0))

@@ -1,0 +1,131 @@
+"""Drawing again from the seeds, and running both files on the draws (``--resample``).
+
+The files run in ONNX Runtime, which is imported only here. Uniform draws need numpy alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from simcert.checker.bounds import Bool, Float
+from simcert.checker.claim import Claim
+from simcert.checker.divergences import measured
+from simcert.checker.errors import CannotCheckError, CheckError
+from simcert.checker.network import Interface, interface
+from simcert.checker.statistics import Tickets
+from simcert.checker.tree import Leaves
+
+_ROWS = 4096
+
+
+class Runner:
+    """A file in ONNX Runtime at ORT_ENABLE_BASIC, as the certificate's runs were.
+
+    Args:
+        data: the file.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise CannotCheckError("running the files needs onnxruntime") from error
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        self._input: Interface = interface(data)
+        self._session: Any = onnxruntime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"]
+        )
+        batched = bool(self._input.input_shape) and self._input.input_shape[0] is None
+        self._rows = _ROWS if batched else 1
+
+    def run(self, x: Float) -> Float:
+        """Return the outputs (n, outputs) of inputs (n, inputs); in batches where the file can."""
+        found = []
+        for start in range(0, len(x), self._rows):
+            rows = x[start : start + self._rows]
+            shape = (len(rows), *self._input.sample[1:]) if self._rows > 1 else self._input.sample
+            feed = {self._input.input_name: rows.astype(self._input.input_type).reshape(shape)}
+            (output,) = self._session.run(None, feed)
+            found.append(np.asarray(output, dtype=np.float64).reshape(len(rows), -1))
+        return np.concatenate(found)
+
+
+def violations(
+    sampling: dict[str, Any],
+    tickets: Tickets,
+    leaves: Leaves,
+    claim: Claim,
+    runners: tuple[Runner, Runner],
+    input_type: np.dtype[np.floating],
+) -> Bool:
+    """Return which of the draws behind the bound violate, (samples,).
+
+    Raises:
+        CannotCheckError: draws of a distribution that numpy alone cannot make.
+    """
+    count = sampling["samples"]
+    if sampling["plan"]["method"] == "exhaustive":
+        chunks: Iterator[Float] = iter([leaves.lower[np.flatnonzero(tickets.counts > 0)]])
+    else:
+        chunks = _draws(sampling["plan"], tickets, leaves, claim, input_type)
+    found: list[Bool] = []
+    drawn = 0
+    while drawn < count:
+        x = next(chunks, np.zeros((0, leaves.lower.shape[1])))[: count - drawn]
+        if len(x) == 0:
+            raise CheckError("fewer points than draws")
+        drawn += len(x)
+        outputs = [runner.run(x) for runner in runners]
+        columns = list(claim.compared(outputs[0].shape[1]))
+        d = measured(claim.divergence, outputs[0][:, columns], outputs[1][:, columns])
+        found.append(~(d <= claim.tolerance))
+    return np.concatenate([np.zeros(0, dtype=bool), *found])
+
+
+def recount(sampling: dict[str, Any], tickets: Tickets, violating: Bool) -> int:
+    """Require the stated count of violations; return the tickets of the violating points.
+
+    Raises:
+        CheckError: another number of draws violates.
+    """
+    found = int(violating.sum())
+    if found != sampling["violations"]:
+        raise CheckError(
+            f"{found} of the {len(violating)} draws violate, not {sampling['violations']}"
+        )
+    if sampling["plan"]["method"] != "exhaustive":
+        return 0
+    points = tickets.counts[tickets.counts > 0]
+    return sum(points[: len(violating)][violating].tolist())
+
+
+def _draws(
+    plan: dict[str, Any],
+    tickets: Tickets,
+    leaves: Leaves,
+    claim: Claim,
+    input_type: np.dtype[np.floating],
+) -> Iterator[Float]:
+    """Yield the chunks of draws, in order."""
+    if claim.scale is not None:
+        raise CannotCheckError("draws of a truncated normal distribution cannot be made again")
+    drawn_from = np.flatnonzero(tickets.counts > 0)
+    lower, upper = leaves.lower[drawn_from], leaves.upper[drawn_from]
+    cumulative = np.cumsum(tickets.counts[drawn_from])
+    chunk = 0
+    while True:
+        sequence = np.random.SeedSequence(plan["seed"], spawn_key=(plan["stream"], chunk))
+        generator = np.random.Generator(np.random.Philox(sequence))
+        chosen = generator.integers(cumulative[-1], size=plan["chunk"])
+        leaf = np.searchsorted(cumulative, chosen, side="right")
+        position = generator.random((plan["chunk"], lower.shape[1]))
+        x = lower[leaf] + (upper[leaf] - lower[leaf]) * position
+        rounded = x.astype(input_type).astype(np.float64)
+        yield np.clip(rounded, lower[leaf], upper[leaf])
+        chunk += 1
