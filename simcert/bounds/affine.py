@@ -13,8 +13,8 @@ from torch import Tensor
 
 from simcert.bounds import fused
 from simcert.bounds.blocks import Blocks, add, weighted
-from simcert.bounds.interval import Interval, Triple, known
-from simcert.bounds.rounding import gamma
+from simcert.bounds.interval import Interval, Triple, around, known
+from simcert.bounds.rounding import SMALLEST, gamma
 from simcert.model.linear import LinearMap, Zero, rows
 from simcert.model.program import Affine
 from simcert.pairing import DualNode
@@ -28,11 +28,13 @@ class AffineRule:
         self.maps = [linear.to(device) for linear in step.maps]
         self.absolute = [linear.absolute() for linear in self.maps]
         self.bias = step.bias.to(device)
-        self.gamma = _gamma(self.maps, depth)
+        self.gamma = _gamma(self.maps, len(step.bias), depth)
 
     def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
         """Return the interval (B, size) and the rounding error per unit of coefficient."""
-        return _interval(self.maps, self.absolute, operands, self.bias, self.bias.abs(), self.gamma)
+        return interval_of(
+            self.maps, self.absolute, operands, self.bias, self.bias.abs(), self.gamma
+        )
 
     def backward(
         self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
@@ -70,18 +72,18 @@ class AffineDualRule:
         # Constants computed in float64 carry a rounding error of their own, which does not cancel.
         self.bias_size = self.bias.abs() if node.exact else self.f.bias.abs() + self.g.bias.abs()
         self.exact = node.exact
-        self.gamma = _gamma(self.maps, depth)
+        self.gamma = _gamma(self.maps, node.size, depth)
 
     def forward(self, operands: Sequence[Triple]) -> tuple[Interval, DualRelaxation]:
         """Return the interval of δ' (B, size) and the rounding errors."""
         a, b, delta = ([known(t[i]) for t in operands] for i in range(3))
-        interval, error = _interval(
+        interval, error = interval_of(
             self.maps, self.absolute, [*delta, *b], self.bias, self.bias_size, self.gamma
         )
         f_error, g_error = self.f.forward(a)[1], self.g.forward(b)[1]
         if not self.exact:
             error = error + f_error + g_error
-            interval = Interval(interval.lower - error, interval.upper + error)
+            interval = Interval(interval.lower - error, interval.upper + error).without_nan()
         return interval, DualRelaxation(f_error, g_error, error)
 
     def backward(
@@ -126,12 +128,16 @@ def _add_constant(c: Tensor, bias: Tensor, error: Tensor, box: Tensor, constant:
         constant += c @ bias + weighted(c.abs(), error, box)
 
 
-def _gamma(maps: Sequence[LinearMap], depth: int) -> float:
-    """Return γ for one step, with room for the sums over all steps of a program."""
-    return gamma(sum(linear.terms for linear in maps) + 8 * depth + 64)
+def _gamma(maps: Sequence[LinearMap], size: int, depth: int) -> float:
+    """Return γ for one step.
+
+    Sums run over the products of the maps, over the step's ``size`` elements (c · bias), and over
+    all steps of a program; twice that covers the rounding of the error terms themselves.
+    """
+    return gamma(2 * (sum(linear.terms for linear in maps) + size) + 8 * depth + 64)
 
 
-def _interval(
+def interval_of(
     maps: Sequence[LinearMap],
     absolute: Sequence[LinearMap],
     operands: Sequence[Interval],
@@ -144,6 +150,7 @@ def _interval(
     centre = bias.expand(boxes, -1)
     radius = torch.zeros_like(centre)
     magnitude = bias_size.expand(boxes, -1)
+    underflow = torch.zeros_like(magnitude[:, :1])
     for linear, size, operand in zip(maps, absolute, operands, strict=True):
         if isinstance(linear, Zero):
             continue
@@ -152,6 +159,9 @@ def _interval(
         half = size.forward(half)
         radius = radius + half
         magnitude = magnitude + size.forward(middle.abs()) + half
-    error = (factor * magnitude).contiguous()
+        # Products may underflow, unless the operand is zero everywhere.
+        present = operand.magnitude.any(dim=1, keepdim=True).to(bias.dtype)
+        underflow = underflow + (linear.terms + 8) * SMALLEST * present
+    error = (factor * magnitude + underflow).contiguous()
     radius = radius + 2 * error
-    return Interval(centre - radius, centre + radius).without_nan(), error
+    return around(centre, radius), error

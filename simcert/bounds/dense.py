@@ -23,9 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simcert.bounds.affine import AffineDualRule
-from simcert.bounds.propagator import OutOfTimeError, RowBounds, keeps_inputs_apart
+from simcert.bounds.propagator import (
+    OutOfTimeError,
+    RowBounds,
+    is_equal,
+    keeps_inputs_apart,
+)
 from simcert.bounds.relu import TIE
-from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
+from simcert.bounds.rounding import SMALLEST, UNDERFLOW, UNIT_ROUNDOFF, gamma
 from simcert.model.linear import Dense, Diagonal, Selection
 from simcert.model.program import Affine, Input, Relu
 from simcert.pairing import DualNode, DualProgram
@@ -49,6 +54,7 @@ class Layers(NamedTuple):
         exact: (L,) whether the differences are of the files' own numbers.
         relus: (L,) whether a rectifier follows.
         refined: (L,) where symbolic bounds may improve on intervals.
+        equal: whether the two networks are the same over the reals.
     """
 
     sizes: NDArray[np.int64]
@@ -59,6 +65,7 @@ class Layers(NamedTuple):
     exact: NDArray[np.bool_]
     relus: NDArray[np.bool_]
     refined: NDArray[np.bool_]
+    equal: bool
 
 
 def layers_of(dual: DualProgram) -> Layers | None:
@@ -107,6 +114,7 @@ def layers_of(dual: DualProgram) -> Layers | None:
         np.array([node.exact for node in affine]),
         np.array(relus),
         np.array(refined),
+        is_equal(dual),
     )
 
 
@@ -127,7 +135,6 @@ def _compiled(function: _Loop) -> _Loop:
 
 _SLACK = 1 + 8 * UNIT_ROUNDOFF
 _WIDEN = 4 * UNIT_ROUNDOFF
-_RELU_GAMMA = gamma(32)
 
 
 @_compiled
@@ -192,8 +199,8 @@ def _plane(
 @_compiled
 def _relax(bounds: Float, size: int, planes: Float) -> None:
     """Write lines and planes of a layer: bounds (6, N), planes (17, N); see :mod:`..relu`."""
-    own = np.empty(6)
-    swapped = np.empty(6)
+    own, swapped = np.empty(6), np.empty(6)
+    factor = (2 * size + 64) * UNIT_ROUNDOFF * 1.01
     for i in range(size):
         for k in range(6):
             own[k] = bounds[k, i]
@@ -208,14 +215,14 @@ def _relax(bounds: Float, size: int, planes: Float) -> None:
             slope, intercept = _chord(own[k], own[3 + k])
             planes[4 * k, i], planes[4 * k + 1, i] = slope, intercept
             planes[4 * k + 2, i] = 1.0 if own[3 + k] > -own[k] else 0.0
-            planes[4 * k + 3, i] = _RELU_GAMMA * (largest[k] + intercept)
+            planes[4 * k + 3, i] = factor * (largest[k] + intercept)
         a, b = planes[0:3, i].copy(), planes[4:7, i].copy()
         _plane(own, a, b, 1.0, planes, i, 8)
         _plane(swapped, b, a, -1.0, planes, i, 12)
         size_of = max(abs(planes[11, i]), abs(planes[15, i]))
         for k in range(3):
             size_of += max(abs(planes[8 + k, i]), abs(planes[12 + k, i])) * largest[k]
-        planes[16, i] = _RELU_GAMMA * size_of
+        planes[16, i] = factor * size_of
 
 
 @_compiled
@@ -234,17 +241,34 @@ def _accumulate(weight: Float, middle: Float, half: Float, out: Float, shape: Sh
 
 
 @_compiled
-def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float) -> None:
-    """Bound layer ``k`` by intervals: before (6, N) to after (6, N), errors (3, N)."""
+def _any(values: Float) -> bool:
+    """Whether a value is not zero."""
+    for value in values:  # noqa: SIM110 - numba compiles no generators
+        if value != 0.0:
+            return True
+    return False
+
+
+@_compiled
+def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float) -> float:
+    """Bound layer ``k`` by intervals: before (6, N) to after (6, N), errors (3, N).
+
+    Returns:
+        What coefficients and constants may lose to underflow at this layer.
+    """
     width = before.shape[1]
     shape = (layers.sizes[k + 1], layers.sizes[k])
-    middle, half = np.empty((3, width)), np.empty((3, width))
+    middle, half = np.zeros((3, width)), np.zeros((3, width))
     for part in range(3):
         for j in range(shape[1]):
             lower, upper = before[part, j], before[3 + part, j]
             middle[part, j] = (lower + upper) / 2
             reach = max(upper - middle[part, j], middle[part, j] - lower)
             half[part, j] = reach * (1 + _WIDEN)
+    lost = 0.0
+    for part in range(3):
+        for j in range(shape[1]):
+            lost += abs(middle[part, j]) + half[part, j]
     for part in range(3):
         sums = np.zeros((3, width))
         if part < 2:
@@ -252,19 +276,27 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
         else:
             _accumulate(layers.weights[0, k], middle[2], half[2], sums, shape)
             _accumulate(layers.weights[2, k], middle[1], half[1], sums, shape)
+        # Products may underflow, unless the operand is zero everywhere.
+        present = _any(middle[part]) or _any(half[part])
+        if part == 2 and _any(layers.weights[2, k].ravel()):
+            present = present or _any(middle[1]) or _any(half[1])
+        underflow = (4 * width + 16) * SMALLEST if present else 0.0
         for i in range(shape[0]):
             bias = layers.biases[part, k, i]
             size = layers.bias_sizes[k, i] if part == 2 else abs(bias)
-            error = layers.gammas[part // 2, k] * (sums[2, i] + size)
+            error = layers.gammas[part // 2, k] * (sums[2, i] + size) + underflow
             radius = sums[1, i] + 2 * error
             if part == 2 and not layers.exact[k]:
                 error += errors[0, i] + errors[1, i]
                 radius += error
             errors[part, i] = error
-            lower, upper = sums[0, i] + bias - radius, sums[0, i] + bias + radius
-            after[part, i] = lower if lower == lower else -np.inf
-            after[3 + part, i] = upper if upper == upper else np.inf
+            centre = sums[0, i] + bias
+            valid = np.isfinite(centre) and np.isfinite(radius)
+            after[part, i] = centre - radius if valid else -np.inf
+            after[3 + part, i] = centre + radius if valid else np.inf
     _meet_difference(after, shape[0])
+    underflow = SMALLEST * ((4 * width + 32) * lost + 8 * width)
+    return float(underflow)
 
 
 @_compiled
@@ -396,7 +428,7 @@ def _together(
 @_compiled
 def _concretise(f: Float, g: Float, box: Float, rows: int, inputs: int, constant: Float) -> None:
     """Add the maximum of (f + g) · x over the box (2, inputs), rounding included."""
-    factor = (4 * inputs + 64) * UNIT_ROUNDOFF * 1.01
+    factor = (8 * inputs + 64) * UNIT_ROUNDOFF * 1.01
     for row in range(rows):
         total = size = 0.0
         for j in range(inputs):
@@ -405,7 +437,9 @@ def _concretise(f: Float, g: Float, box: Float, rows: int, inputs: int, constant
             slope = f[row, j] + g[row, j]
             total += slope * middle + abs(slope) * half
             size += (abs(f[row, j]) + abs(g[row, j])) * max(abs(box[0, j]), abs(box[1, j]))
-        constant[row] += total + factor * size
+        total = constant[row] + total + factor * size
+        # A sum that overflowed, to −∞ too, is no bound.
+        constant[row] = total if np.isfinite(total) else np.inf
 
 
 @_compiled
@@ -418,6 +452,7 @@ def _refine(
     bounds: Float,
     planes: Float,
     errors: Float,
+    underflow: float,
     work: tuple[Float, Float, Float],
 ) -> None:
     """Intersect a, b or δ (``part``) of the wanted neurons of layer ``k`` with symbolic bounds."""
@@ -430,7 +465,7 @@ def _refine(
     for row in range(count):
         i = wanted[row]
         for side, sign in ((row, 1.0), (count + row, -1.0)):
-            constant[side] = errors[k, part, i] + sign * layers.biases[part, k, i]
+            constant[side] = errors[k, part, i] + sign * layers.biases[part, k, i] + underflow
             for j in range(blocks.shape[2]):
                 if part < 2:
                     blocks[0, side, j] = sign * layers.weights[part, k, i, j]
@@ -452,7 +487,7 @@ def _refine(
 def _bound_box(
     layers: Layers,
     functions: Float,
-    differences_only: bool,
+    equal: bool,
     box: Float,
     inherited: NDArray[np.float32],
     bounds: Float,
@@ -463,7 +498,7 @@ def _bound_box(
     Args:
         layers: the pair.
         functions: (3, S, N) coefficients on f, g and f − g at the outputs.
-        differences_only: whether the first two of them are zero.
+        equal: whether the networks are the same and only differences are asked for.
         box: (2, inputs).
         inherited: (6, neurons), read and overwritten.
         bounds: (2, S), the maxima of the functions and of their negatives.
@@ -480,17 +515,17 @@ def _bound_box(
     for j in range(inputs):
         before[0, j] = before[1, j] = box[0, j]
         before[3, j] = before[4, j] = box[1, j]
-    used = 0
+    used, underflow = 0, 0.0
     for k in range(count):
         size = layers.sizes[k + 1]
-        _forward(layers, k, before, after, errors[k])
+        underflow += _forward(layers, k, before, after, errors[k])
         if layers.refined[k]:
             own = inherited[:, used : used + size]
             for i in range(size):
                 for part in range(3):
                     _meet(after, part, i, own[part, i], own[3 + part, i])
             _refine_layer(
-                layers, k, differences_only, box, after, planes, errors, (blocks, spare, nothing)
+                layers, k, equal, box, after, planes, errors, underflow, (blocks, spare, nothing)
             )
             for i in range(size):
                 for part in range(3):
@@ -505,7 +540,16 @@ def _bound_box(
             _relax(after, size, planes[k])
         _activate(after, before, size, layers.relus[k])
     _bound_functions(
-        layers, functions, box, planes, errors, (blocks, spare, nothing), bounds, slopes
+        layers,
+        functions,
+        box,
+        planes,
+        errors,
+        underflow,
+        before,
+        (blocks, spare, nothing),
+        bounds,
+        slopes,
     )
 
 
@@ -513,25 +557,26 @@ def _bound_box(
 def _refine_layer(
     layers: Layers,
     k: int,
-    differences_only: bool,
+    equal: bool,
     box: Float,
     bounds: Float,
     planes: Float,
     errors: Float,
+    underflow: float,
     work: tuple[Float, Float, Float],
 ) -> None:
     """Bound symbolically what intervals leave unstable, as :meth:`Propagator._refine`."""
     size = layers.sizes[k + 1]
-    if differences_only and not (bounds[2, :size].any() or bounds[5, :size].any()):
+    if equal:
         return
     for part in range(2):
         unstable = np.flatnonzero((bounds[part, :size] < 0) & (bounds[3 + part, :size] > 0))
-        _refine(layers, k, part, unstable, box, bounds, planes, errors, work)
+        _refine(layers, k, part, unstable, box, bounds, planes, errors, underflow, work)
     _meet_difference(bounds, size)
     active = (bounds[0, :size] >= 0) & (bounds[1, :size] >= 0)
     inactive = (bounds[3, :size] <= 0) & (bounds[4, :size] <= 0)
     settled = active | inactive | (bounds[2, :size] >= bounds[5, :size])
-    _refine(layers, k, 2, np.flatnonzero(~settled), box, bounds, planes, errors, work)
+    _refine(layers, k, 2, np.flatnonzero(~settled), box, bounds, planes, errors, underflow, work)
     _meet_sums(bounds, size)
 
 
@@ -542,16 +587,18 @@ def _bound_functions(
     box: Float,
     planes: Float,
     errors: Float,
+    underflow: float,
+    outputs: Float,
     work: tuple[Float, Float, Float],
     bounds: Float,
     slopes: Float,
 ) -> None:
-    """Bound the wanted functions dually and on the product network; the tighter counts."""
+    """Bound the wanted functions dually, on the product network, and by the outputs' intervals."""
     blocks, spare, _ = work
     last, inputs, rows = layers.relus.shape[0] - 1, layers.sizes[0], functions.shape[1]
     constant = np.empty(2 * rows)
     for product in (False, True):
-        constant[:] = 0.0
+        constant[:] = underflow
         for row in range(rows):
             for side, sign in ((row, 1.0), (rows + row, -1.0)):
                 for i in range(blocks.shape[2]):
@@ -572,18 +619,47 @@ def _bound_functions(
             for side in range(2):
                 bound = constant[side * rows + row]
                 if not product:
-                    bounds[side, row] = bound if bound == bound else np.inf
+                    bounds[side, row] = bound
                     for j in range(inputs):
                         slopes[side, row, j] = c[side * rows + row, j] + d[side * rows + row, j]
                 elif bound < bounds[side, row]:
                     bounds[side, row] = bound
+    _bound_plainly(functions, outputs, bounds)
+
+
+@_compiled
+def _bound_plainly(functions: Float, outputs: Float, bounds: Float) -> None:
+    """Bound functions of the outputs by their intervals (6, N), as ``_plain_rows`` does."""
+    width = functions.shape[2]
+    same = not (_any(outputs[2]) or _any(outputs[5]))
+    for row in range(functions.shape[1]):
+        if same and not (_any(functions[0, row]) or _any(functions[1, row])):
+            bounds[0, row] = min(bounds[0, row], 0.0)
+            bounds[1, row] = min(bounds[1, row], 0.0)
+            continue
+        centre = radius = magnitude = 0.0
+        for part in range(3):
+            for i in range(width):
+                c = functions[part, row, i]
+                if c != 0.0:
+                    lower, upper = outputs[part, i], outputs[3 + part, i]
+                    middle = (lower + upper) / 2
+                    half = max(upper - middle, middle - lower) * (1 + _WIDEN)
+                    centre += c * middle
+                    radius += abs(c) * half
+                    magnitude += abs(c) * (abs(middle) + half)
+        error = (12 * width + 64) * (UNIT_ROUNDOFF * 1.01 * magnitude + SMALLEST)
+        radius += 2 * error
+        if np.isfinite(centre) and np.isfinite(radius):
+            bounds[0, row] = min(bounds[0, row], centre + radius)
+            bounds[1, row] = min(bounds[1, row], radius - centre)
 
 
 @_compiled
 def _bound_boxes(
     layers: Layers,
     functions: Float,
-    differences_only: bool,
+    equal: bool,
     boxes: Float,
     inherited: NDArray[np.float32],
     bounds: Float,
@@ -591,9 +667,7 @@ def _bound_boxes(
 ) -> None:
     """Bound boxes (B, 2, inputs) one after the other; see :func:`_bound_box`."""
     for b in range(len(boxes)):
-        _bound_box(
-            layers, functions, differences_only, boxes[b], inherited[b], bounds[b], slopes[b]
-        )
+        _bound_box(layers, functions, equal, boxes[b], inherited[b], bounds[b], slopes[b])
 
 
 class DensePropagator:
@@ -612,7 +686,7 @@ class DensePropagator:
         self._layers = layers
         self._functions = np.zeros((3, len(f), layers.biases.shape[2]))
         self._functions[:, :, : f.shape[1]] = np.stack([f.numpy(), g.numpy(), delta.numpy()])
-        self._differences_only = not bool(f.any() or g.any())
+        self._equal = layers.equal and not bool(f.any() or g.any())
         self.neurons = int(layers.sizes[1:][layers.refined].sum())
 
     def bound(
@@ -633,8 +707,8 @@ class DensePropagator:
         if inherited is not None:
             known[...] = inherited.numpy()
         bounds, slopes = np.empty((count, 2, rows)), np.empty((count, 2, rows, inputs))
-        functions, only = self._functions, self._differences_only
-        _bound_boxes(self._layers, functions, only, boxes, known, bounds, slopes)
+        functions, equal = self._functions, self._equal
+        _bound_boxes(self._layers, functions, equal, boxes, known, bounds, slopes)
         upper_bound, negated_lower = torch.from_numpy(bounds).unbind(1)
         upper_slope, negated_slope = torch.from_numpy(slopes).unbind(1)
         known_tensor = torch.from_numpy(known)

@@ -56,12 +56,22 @@ class Interval(NamedTuple):
         )
 
     def without_nan(self) -> Interval:
-        """Replace NaN (an overflow somewhere) by no information."""
-        infinity = float("inf")
+        """Replace what overflowed: NaN is no information, +∞ is no lower bound, −∞ no upper one."""
+        infinity, largest = float("inf"), torch.finfo(self.lower.dtype).max
         return Interval(
-            torch.nan_to_num(self.lower, nan=-infinity, posinf=infinity, neginf=-infinity),
-            torch.nan_to_num(self.upper, nan=infinity, posinf=infinity, neginf=-infinity),
+            torch.nan_to_num(self.lower, nan=-infinity, posinf=largest, neginf=-infinity),
+            torch.nan_to_num(self.upper, nan=infinity, posinf=infinity, neginf=-largest),
         )
+
+
+def around(centre: Tensor, radius: Tensor) -> Interval:
+    """Return centre ± radius; no information where a sum overflowed on the way."""
+    valid = torch.isfinite(centre) & torch.isfinite(radius)
+    infinite = torch.full_like(centre, float("inf"))
+    return Interval(
+        torch.where(valid, centre - radius, -infinite),
+        torch.where(valid, centre + radius, infinite),
+    )
 
 
 class Triple(NamedTuple):

@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from simcert.bounds.affine import AffineDualRule, AffineRule
+from simcert.bounds.affine import AffineDualRule, AffineRule, interval_of
 from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.relu import ReluDualRule, ReluRule
-from simcert.bounds.rounding import gamma
+from simcert.bounds.rounding import SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
-from simcert.model.linear import Diagonal, Selection
+from simcert.model.linear import Dense, Diagonal, LinearMap, Selection, Zero
 from simcert.model.program import Affine, Relu, Step
 from simcert.pairing import DualNode, DualProgram
 
@@ -75,6 +75,7 @@ class _Batch:
 
     box: Interval
     deadline: float
+    underflow: Tensor
     triples: list[Triple] = field(default_factory=list)
     f: list[Any] = field(default_factory=list)
     g: list[Any] = field(default_factory=list)
@@ -122,7 +123,10 @@ class Propagator:
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
         self.part = _SMALL_PART if self._width <= _SMALL else 1 << 62
-        self._differences_only = not bool(f.any() or g.any())
+        self._equal = is_equal(dual) and not bool(f.any() or g.any())
+        self._functions: list[LinearMap] = [
+            Dense(c) if bool(c.any()) else Zero(*c.T.shape) for c in self._coefficients
+        ]
 
     def bound(
         self,
@@ -143,7 +147,7 @@ class Propagator:
             OutOfTimeError: the deadline passed.
         """
         box = Interval(lower.to(self._device), upper.to(self._device))
-        batch = _Batch(box, deadline)
+        batch = _Batch(box, deadline, torch.zeros_like(box.lower[:, 0]))
         for index, layer in enumerate(self._layers):
             self._forward(layer, batch)
             if index in self._refined:
@@ -177,15 +181,28 @@ class Propagator:
                 own, dual = layer.dual.forward([batch.triples[o] for o in node.f_operands])
                 delta = own.without_nan().intersect(delta)
         batch.triples.append(Triple(a, b, delta))
+        batch.underflow += self._underflow(layer, batch)
         batch.f.append(f)
         batch.g.append(g)
         batch.dual.append(dual)
 
+    def _underflow(self, layer: _Layer, batch: _Batch) -> Tensor:
+        """Return what coefficients and constants may lose to underflow at one node, (B,)."""
+        node = layer.node
+        maps = [m for step in (node.f, node.g) if isinstance(step, Affine) for m in step.maps]
+        products = sum(linear.terms for linear in maps) + 32
+        operands = {*node.f_operands, *node.g_operands}
+        intervals = [i for o in operands for i in batch.triples[o] if i is not None]
+        size = torch.zeros_like(batch.underflow)
+        for interval in intervals:
+            size += interval.magnitude.sum(1)
+        return SMALLEST * (products * size + 8 * node.size)
+
     def _refine(self, index: int, batch: _Batch) -> Triple:
         """Bound symbolically the neurons of one node that intervals leave unstable."""
         a, b, delta = batch.triples[index]
-        if self._differences_only and delta is not None and not bool(delta.magnitude.any()):
-            return Triple(a, b, delta)  # equal so far: nothing that follows reads a or b
+        if self._equal:
+            return Triple(a, b, delta)  # δ is 0 everywhere
         if a is not None:
             a = self._refine_block(index, a, (a.lower < 0) & (a.upper > 0), "f", batch)
         if b is not None:
@@ -265,13 +282,27 @@ class Propagator:
                     zero = bound.new_zeros(len(box))
                     _, alone = self._substitute(product, zero, box, batch, product=True)
                     best = torch.fmin(best, alone)
-                bound[part] = torch.nan_to_num(best, nan=math.inf, posinf=math.inf)
+                bound[part] = best
             bounds.append(bound.reshape(boxes, rows))
             slopes.append(slope.reshape(boxes, rows, inputs))
+        plain = self._plain_rows(batch)
+        lower, upper = torch.maximum(-bounds[1], plain.lower), torch.minimum(bounds[0], plain.upper)
         inherited = torch.empty(boxes, 6, self.neurons, dtype=torch.float32, device=self._device)
         for index, part in self._refined.items():
             inherited[..., part] = batch.triples[index].pack()
-        return RowBounds(-bounds[1], bounds[0], -slopes[1], slopes[0], inherited, batch.triples)
+        return RowBounds(lower, upper, -slopes[1], slopes[0], inherited, batch.triples)
+
+    def _plain_rows(self, batch: _Batch) -> Interval:
+        """Bound the wanted functions by the intervals of the outputs: exact where these are 0."""
+        absolute = [linear.absolute() for linear in self._functions]
+        outputs = [known(interval) for interval in batch.triples[-1]]
+        zero = torch.zeros(len(self._coefficients[0]), dtype=torch.float64, device=self._device)
+        factor = gamma(2 * sum(linear.terms for linear in self._functions) + 64)
+        lower, upper = interval_of(self._functions, absolute, outputs, zero, zero, factor)[0]
+        # Functions of δ alone, where δ is 0: exactly 0, without rounding terms.
+        f, g, _ = self._coefficients
+        null = ~outputs[2].magnitude.any(1, keepdim=True) & ~(f.any(1) | g.any(1))
+        return Interval(lower.masked_fill(null, 0.0), upper.masked_fill(null, 0.0))
 
     def _substitute(
         self,
@@ -293,7 +324,7 @@ class Propagator:
 
         Returns:
             The coefficients (R, inputs) of a linear upper bound, and its maximum (R,) on the
-            rows' boxes, rounding included. NaN means no bound.
+            rows' boxes, rounding included; infinite where there is none.
         """
         if time.monotonic() > batch.deadline:
             raise OutOfTimeError
@@ -320,12 +351,18 @@ class Propagator:
     ) -> tuple[Tensor, Tensor]:
         """Maximise c·x + constant over the rows' boxes; δ is 0 at the input."""
         slope = add(blocks.f, blocks.g)
+        maximum = constant + batch.underflow[box]
         if slope is None:
-            return constant.new_zeros(len(constant), self._layers[0].node.size), constant
-        centre, radius = batch.box.centre_radius()
-        maximum = constant + weighted(slope, centre, box) + weighted(slope.abs(), radius, box)
-        size = sum(weighted(c.abs(), batch.box.magnitude, box) for c in blocks[:2] if c is not None)
-        return slope, maximum + gamma(4 * slope.shape[1] + 64) * size
+            slope = constant.new_zeros(len(constant), self._layers[0].node.size)
+        else:
+            centre, radius = batch.box.centre_radius()
+            maximum += weighted(slope, centre, box) + weighted(slope.abs(), radius, box)
+            factor = gamma(8 * slope.shape[1] + 64)
+            for c in (blocks.f, blocks.g):
+                if c is not None:
+                    maximum += factor * weighted(c.abs(), batch.box.magnitude, box)
+        # A sum that overflowed, to −∞ too, is no bound.
+        return slope, torch.where(torch.isfinite(maximum), maximum, math.inf)
 
     def _chunks(self, rows: int) -> Iterator[slice]:
         """Split rows so that one block of coefficients stays small."""
@@ -380,6 +417,23 @@ def _exact_by_intervals(dual: DualProgram) -> set[int]:
             if keeps_inputs_apart(node):
                 independent.add(index)
     return exact
+
+
+def is_equal(dual: DualProgram) -> bool:
+    """Whether the two networks are the same over the reals, step by step."""
+    return all(
+        node.aligned
+        and not (
+            isinstance(node.f, Affine)
+            and isinstance(node.g, Affine)
+            and not (
+                node.exact
+                and all(isinstance(linear, Zero) for linear in node.differences)
+                and torch.equal(node.f.bias, node.g.bias)
+            )
+        )
+        for node in dual.nodes
+    )
 
 
 def keeps_inputs_apart(node: DualNode) -> bool:

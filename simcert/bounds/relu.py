@@ -28,8 +28,6 @@ from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 
 _SLACK = 1 + 8 * UNIT_ROUNDOFF
-_GAMMA = gamma(32)
-
 TIE = 1e-12
 """Planes closer than this, relative to the neurons, are alike; the first one is kept.
 
@@ -72,11 +70,16 @@ def chord(x: Interval) -> tuple[Tensor, Tensor]:
     return slope, torch.nan_to_num(intercept, nan=float("inf"), posinf=float("inf"))
 
 
+def _gamma(x: Interval) -> float:
+    """Return γ for sums over the elements of a layer; see :mod:`..affine`."""
+    return gamma(2 * x.lower.shape[1] + 64)
+
+
 def lines(x: Interval) -> Lines:
     """Return the lines around relu; the lower slope is CROWN's (the smaller area)."""
     slope, intercept = chord(x)
     lower_slope = (x.upper > -x.lower).to(slope.dtype)
-    return Lines(slope, intercept, lower_slope, _GAMMA * (x.magnitude + intercept))
+    return Lines(slope, intercept, lower_slope, _gamma(x) * (x.magnitude + intercept))
 
 
 def difference_plane(
@@ -139,7 +142,7 @@ def relax_together(a: Interval, b: Interval, delta: Interval) -> Tensor:
         torch.maximum(x.abs(), y.abs()) for x, y in zip(upper, lower, strict=True)
     )
     size = weight_a * a.magnitude + weight_b * b.magnitude + weight_delta * delta.magnitude
-    return torch.stack([*a_lines, *b_lines, *upper, *lower, _GAMMA * (size + constant)], 1)
+    return torch.stack([*a_lines, *b_lines, *upper, *lower, _gamma(a) * (size + constant)], 1)
 
 
 class ReluRule:
