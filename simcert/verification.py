@@ -361,7 +361,7 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
         leaves = Leaves(
             region.lower,
             region.upper,
-            region.weights,
+            region.weights * claim.distribution.mass(*(region.lower, region.upper) * 2),
             np.arange(region.boxes),
             region.lower,
             region.upper,

@@ -33,6 +33,10 @@ _KINDS = {
     "certified": "statistics.violation_upper",
 }
 
+_CLOSE = 2.0**-20
+"""Of the tolerance: how far above the stated bound d may be shown to stay. Both sides round
+outward, each in its own way; the tolerance itself is never exceeded."""
+
 _FLOAT32_ROUNDING = 2.0**-10
 """Of the largest output: how far a float32 run may be from the checker's float64 evaluation."""
 
@@ -292,7 +296,8 @@ class _Check:
             raise CheckError("draws belong to a certified claim, and only there")
         if kind == "proved" and self.predicate["witness"] is not None:
             raise CheckError("a claim that is proved has no witness against it")
-        self.limit = value if kind == "proved" else self.claim.tolerance
+        tolerance = self.claim.tolerance
+        self.limit = min(tolerance, value + _CLOSE * tolerance) if kind == "proved" else tolerance
         return f"{kind}: {self.guarantee['quantity']} {format_upper(value)} ≤ {limit}"
 
     # -- the leaves --------------------------------------------------------------------------

@@ -1,0 +1,195 @@
+"""Certificates of every kind pass, on the example and on the real networks."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from certificates import EXAMPLE, Certified, certify
+from networks import random_mlp, write_mlp
+
+import pruners
+from simcert.claim import Claim, Region, TruncatedNormal, data_rows, divergences, read_region
+from simcert.result import Verdict
+
+
+@pytest.mark.parametrize("kind", ["proved", "bounded", "certified", "violated"])
+def test_passes(kind: str, request: pytest.FixtureRequest) -> None:
+    certificate: Certified = request.getfixturevalue(kind)
+    report = certificate.check()
+    assert report.holds, report.steps[-1]
+    assert report.kind == ("bounded" if kind == "violated" else kind)
+    assert [step.number for step in report.steps] == list(range(1, len(report.steps) + 1))
+    assert report.claim == certificate.statement["predicate"]["claim"]["sentence"]
+
+
+def test_leaves_that_violate_are_re_established(violated: Certified) -> None:
+    step = next(s for s in violated.check().steps if s.name.startswith("d > ε"))
+    assert "leaves" in step.detail
+
+
+def test_draws_are_made_and_run_again(certified: Certified) -> None:
+    report = certified.check(resample=True)
+    assert report.holds
+    assert any("drawn again" in step.detail for step in report.steps)
+
+
+def test_exact_arithmetic_agrees(proved: Certified) -> None:
+    report = proved.check(exact=2)
+    assert report.holds
+    assert any(step.detail.startswith("2 of") for step in report.steps)
+
+
+def test_evidence_may_lie_beside(folder: Path, example_region: Region, quantised: Path) -> None:
+    claim = Claim(example_region, tolerance=0.1)
+    certificate = certify(
+        folder, "apart", EXAMPLE, quantised, claim, Verdict.PROVED, largest_inside=100
+    )
+    beside = folder / "apart.json.evidence.json"
+    assert beside.is_file()
+    assert certificate.check().holds
+    data = beside.read_bytes()
+    for changed in (data[:-1], data + b" ", data.replace(b'"int64"', b'"float64"', 1), b"{}"):
+        beside.write_bytes(changed)
+        assert not certificate.check().holds
+    beside.unlink()
+    assert not certificate.check().holds
+
+
+@pytest.mark.parametrize(
+    "name", ["linf", "l1", "l2", "top1", "topk:k=2", "top1-confident:delta=0.05", "kl", "js"]
+)
+def test_every_divergence(folder: Path, name: str) -> None:
+    region = Region.from_boxes([[-1.0] * 2], [[1.0] * 2], source="square")
+    f = random_mlp(folder / "f.onnx", [2, 16, 16, 4], seed=2)
+    g = random_mlp(folder / "g.onnx", [2, 16, 16, 4], seed=2, noise=0.003)
+    ranking = name.startswith("top")
+    claim = Claim(
+        region,
+        divergence=divergences.parse(name, decision="argmin"),
+        tolerance=0.5 if ranking else 0.05,
+        max_violation=0.05 if ranking else None,
+    )
+    certificate = certify(folder, name.partition(":")[0], f, g, claim, None, samples=0)
+    assert certificate.check().holds
+
+
+def test_some_outputs_only(folder: Path) -> None:
+    region = Region.from_boxes([[-1.0] * 2], [[1.0] * 2], source="square")
+    f = random_mlp(folder / "some_f.onnx", [2, 16, 4], seed=2)
+    g = random_mlp(folder / "some_g.onnx", [2, 16, 4], seed=2, noise=0.003)
+    claim = Claim(region, divergence=divergences.parse("linf", (1, 3)), tolerance=0.05)
+    certificate = certify(folder, "some", f, g, claim, Verdict.PROVED)
+    assert certificate.check().holds
+    assert "[1, 3]" in certificate.check().claim
+
+
+def test_a_truncated_normal(folder: Path, bump: tuple[Path, Path]) -> None:
+    region = Region.from_boxes([[0.0]], [[1.0]], source="unit interval")
+    claim = Claim(region, TruncatedNormal(0.4), tolerance=0.03, max_violation=0.02)
+    certificate = certify(folder, "normal", *bump, claim, Verdict.BOUNDED, samples=0)
+    assert certificate.check().holds
+
+
+@pytest.mark.parametrize("weights", [None, [8.0, 1.0, 1.0, 2.0]])
+def test_an_enumeration(folder: Path, weights: list[float] | None) -> None:
+    """Of four points one violates; which one it is only a run of the files can tell."""
+    one, zero = np.ones((1, 1)), np.zeros(1)
+    flat, ramp = (
+        write_mlp(folder / f"sigmoid_{name}.onnx", [(one, zero), (one * scale, zero)])
+        for name, scale in (("flat", 0.0), ("ramp", 1.0))
+    )
+    for path in (flat, ramp):
+        model = onnx.load(path)
+        model.graph.node[1].op_type = "Sigmoid"
+        onnx.save(model, path)
+    points = np.array([[-9.0], [-8.0], [0.0], [-7.0]])
+    region = Region.from_boxes(points, points, source="points", weights=weights)
+    claim = Claim(region, tolerance=0.1, max_violation=0.4)
+    certificate = certify(folder, "points", flat, ramp, claim, Verdict.CERTIFIED)
+    assert certificate.check().holds is (weights is None)
+    assert certificate.check(resample=True).holds
+
+
+def test_networks_that_only_run_are_certified_by_draws(folder: Path) -> None:
+    one, zero = np.ones((1, 1)), np.zeros(1)
+    paths = []
+    for name, scale in (("s1", 1.0), ("s2", 1.01)):
+        path = write_mlp(folder / f"{name}.onnx", [(one * scale, zero), (one, zero)])
+        model = onnx.load(path)
+        model.graph.node[1].op_type = "Sigmoid"
+        onnx.save(model, path)
+        paths.append(path)
+    region = Region.from_boxes([[0.0]], [[1.0]], source="unit interval")
+    claim = Claim(region, tolerance=0.01, max_violation=0.01)
+    certificate = certify(
+        folder, "sigmoid", paths[0], paths[1], claim, Verdict.CERTIFIED, samples=20_000
+    )
+    assert certificate.check().holds
+    assert certificate.check(resample=True).holds
+
+
+def test_what_the_checker_cannot_read_is_no_pass(folder: Path) -> None:
+    """LeakyRelu is bounded by the verifier; the checker does not know it."""
+    region = Region.from_boxes([[-1.0] * 2], [[1.0] * 2], source="square")
+    paths = []
+    for name, noise in (("leaky_f", 0.0), ("leaky_g", 0.001)):
+        path = random_mlp(folder / f"{name}.onnx", [2, 8, 2], seed=1, noise=noise)
+        model = onnx.load(path)
+        model.graph.node[1].op_type = "LeakyRelu"
+        onnx.save(model, path)
+        paths.append(path)
+    claim = Claim(region, tolerance=0.1)
+    report = certify(folder, "leaky", paths[0], paths[1], claim, Verdict.PROVED).check()
+    assert not report.holds
+    assert report.cannot
+    assert "LeakyRelu" in report.steps[-1].detail
+
+
+@pytest.mark.parametrize("name", ["1_1", "1_5", "1_9", "2_1", "3_3", "5_3"])
+def test_the_main_job(data: Path, folder: Path, name: str) -> None:
+    """ACAS Xu against float16 copies: confirmed, in at most three times the time of the proof."""
+    original = data / f"acasxu/onnx/ACASXU_run2a_{name}_batch_2000.onnx"
+    compressed = folder / f"{name}_float16.onnx"
+    compressed.write_bytes(pruners.float16(original).data)
+    region = read_region(data / "acasxu/vnnlib/prop_1.vnnlib", inputs=5)
+    certificate = certify(
+        folder, name, original, compressed, Claim(region, tolerance=0.05), Verdict.PROVED
+    )
+    proof = certificate.statement["predicate"]["run"]["elapsed_seconds"]
+    start = time.process_time()
+    assert certificate.check().holds
+    assert time.process_time() - start <= 3 * proof + 0.5
+
+
+@pytest.mark.parametrize("kind", ["bounded", "certified"])
+def test_probabilities_on_a_real_network(data: Path, folder: Path, kind: str) -> None:
+    original = data / "acasxu/onnx/ACASXU_run2a_1_1_batch_2000.onnx"
+    compressed = folder / "acasxu_pruned.onnx"
+    compressed.write_bytes(pruners.magnitude(original, sparsity=0.1, scope="global").data)
+    region = read_region(data / "acasxu/vnnlib/prop_1.vnnlib", inputs=5)
+    allowed, samples = (0.3, 0) if kind == "bounded" else (1e-2, 20_000)
+    claim = Claim(region, tolerance=0.0055, max_violation=allowed)
+    certificate = certify(
+        folder,
+        f"acasxu_{kind}",
+        original,
+        compressed,
+        claim,
+        Verdict(kind),
+        max_boxes=400,
+        samples=samples,
+    )
+    assert certificate.check().holds
+
+
+def test_a_data_set(folder: Path, quantised: Path, example_region: Region, tmp_path: Path) -> None:
+    draws = np.random.default_rng(0).random((20, 5))
+    rows = example_region.lower + draws * (example_region.upper - example_region.lower)
+    np.save(tmp_path / "rows.npy", rows.astype(np.float32))
+    region = data_rows(tmp_path / "rows.npy", 5)
+    certificate = certify(
+        folder, "rows", EXAMPLE, quantised, Claim(region, tolerance=0.1), Verdict.PROVED
+    )
+    assert certificate.check().holds
