@@ -8,22 +8,35 @@ A new compressor is one file: a function under ``@compressor`` that reads a :cla
 replaces tensors and returns what ``finish`` gives; the import below enters it into ``METHODS``.
 """
 
+from pruners.agf import agf
+from pruners.calibration import Calibration, DataError
+from pruners.finetune import finetune
 from pruners.float16 import float16
+from pruners.lamp import lamp
 from pruners.magnitude import magnitude
 from pruners.onnx_edit import Network
 from pruners.quantize import quantize
 from pruners.registry import METHODS, compressor
 from pruners.result import Compressed, Layer, Report, Size
+from pruners.slamp import slamp
+from pruners.wanda import wanda
 
 __all__ = [
     "METHODS",
+    "Calibration",
     "Compressed",
+    "DataError",
     "Layer",
     "Network",
     "Report",
     "Size",
+    "agf",
     "compressor",
+    "finetune",
     "float16",
+    "lamp",
     "magnitude",
     "quantize",
+    "slamp",
+    "wanda",
 ]

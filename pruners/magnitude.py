@@ -13,7 +13,7 @@ from pruners.masks import Scope, by_groups, by_scope
 from pruners.onnx_edit import ModelSource, Network
 from pruners.registry import compressor
 from pruners.result import Compressed
-from pruners.sites import weight_sites
+from pruners.sites import remove, weight_sites
 from simcert.errors import ModelError
 
 
@@ -53,7 +53,6 @@ def magnitude(
     else:
         raise ModelError("magnitude pruning takes a sparsity (with a scope) or N:M, one of them")
     for site, mask in zip(sites, masks, strict=True):
-        kept = np.where(mask, site.rows.dtype.type(0), site.rows)
-        network.replace(site.tensor, site.restored(kept))
+        remove(network, site, mask)
     parameters = {"sparsity": sparsity, "scope": scope, "nm": nm, "exclude": exclude}
     return network.finish("magnitude", parameters)

@@ -7,14 +7,14 @@ the (outputs, inputs) layout of the sites and in the order of the graph.
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pruners.onnx_edit import FloatArray
 from simcert.errors import ModelError
 
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
 Mask: TypeAlias = NDArray[np.bool_]
 Scope: TypeAlias = Literal["row", "layer", "global"]
 
@@ -44,6 +44,12 @@ def lowest_in_groups(scores: FloatArray, kept: int, group: int) -> Mask:
     return lowest_in_rows(scores.reshape(-1, group), group - kept).reshape(scores.shape)
 
 
+def row_count(sparsity: float, scores: FloatArray) -> int:
+    """⌊sparsity · inputs⌋, ``sparsity`` read as the decimal number that it is written as."""
+    inputs: int = scores.shape[1]
+    return math.floor(Fraction(repr(float(sparsity))) * inputs)
+
+
 def by_scope(scores: Sequence[FloatArray], sparsity: float, scope: Scope) -> list[Mask]:
     """The share ``sparsity`` that scores lowest.
 
@@ -63,8 +69,7 @@ def by_scope(scores: Sequence[FloatArray], sparsity: float, scope: Scope) -> lis
         raise ModelError(f"sparsity must be at least 0 and below 1, not {sparsity}")
     match scope:
         case "row":
-            share = Fraction(repr(float(sparsity)))
-            masks = [lowest_in_rows(score, math.floor(share * score.shape[1])) for score in scores]
+            masks = [lowest_in_rows(score, row_count(sparsity, score)) for score in scores]
         case "layer":
             masks = [lowest([score], round(sparsity * score.size))[0] for score in scores]
         case "global":

@@ -1,22 +1,24 @@
 """An ONNX file under edit: tensors change where they stand, everything else survives."""
 
+import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper, version_converter
 
+from pruners.masks import FloatArray
+from pruners.products import multiplications, weight_readers
 from pruners.result import Compressed, Layer, Parameter, Report, Size
 from simcert.errors import ModelError
 from simcert.model.reader import read, read_bytes
 
-FloatArray: TypeAlias = NDArray[np.floating[Any]]
 ModelSource: TypeAlias = bytes | str | os.PathLike[str]
 
 RECORD = "simcert.compression"
@@ -33,6 +35,7 @@ class Network:
 
     Attributes:
         original: the bytes as read.
+        graph: the file as read, free of protobuf.
         nodes: the nodes of the main graph, in the order of the file.
         stored: the floating-point tensors of the main graph by name, in the order of the file.
     """
@@ -51,7 +54,7 @@ class Network:
         else:
             name, self.original = str(model), read_bytes(Path(model))
         try:
-            read(self.original)
+            self.graph = read(self.original)
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
         self._proto = onnx.ModelProto.FromString(self.original)
@@ -96,7 +99,69 @@ class Network:
             replacement = numpy_helper.from_array(values, tensor.name)
             replacement.doc_string = tensor.doc_string
             tensor.CopyFrom(replacement)
-        self._note(name, self.readers(name), before, values, values.nbytes)
+        self.note(name, self.readers(name), before, values, values.nbytes)
+
+    def resize(self, name: str, values: FloatArray, channels: tuple[int, int] | None) -> None:
+        """Give a stored tensor new values of the same type in another shape.
+
+        Args:
+            name: the tensor.
+            values: what stays of it.
+            channels: number of output channels before and after, for weights.
+        """
+        before, tensor = self.values(name), self.stored[name]
+        replacement = numpy_helper.from_array(np.array(values, order="C"), tensor.name)
+        replacement.doc_string = tensor.doc_string
+        tensor.CopyFrom(replacement)
+        for entry in self._proto.graph.input:
+            if entry.name == name:
+                for axis, size in zip(entry.type.tensor_type.shape.dim, values.shape, strict=True):
+                    axis.dim_value = size
+        del self._proto.graph.value_info[:]
+        self._layers.append(
+            Layer(
+                self.readers(name),
+                name,
+                Size(before.size, int(np.sum(before == 0)), before.nbytes),
+                Size(values.size, int(np.sum(values == 0)), values.nbytes),
+                before.size - values.size,
+                channels,
+            )
+        )
+
+    def reshape(self, node: NodeProto, shape: Sequence[int]) -> None:
+        """Give a Reshape node a target shape of its own."""
+        graph = self._proto.graph
+        name = _fresh(f"{node.input[1]}_pruned", self._names())
+        values = np.array(shape, dtype=np.int64)
+        graph.initializer.append(numpy_helper.from_array(values, name))
+        old, node.input[1] = node.input[1], name
+        if not any(old in other.input for other in graph.node):
+            self._remove(old)
+        del graph.value_info[:]
+        self._index()
+
+    def rewrite(self, convert: Callable[[onnx.ModelProto], onnx.ModelProto]) -> None:
+        """Let another program edit the file; name, metadata and documentation stay."""
+        model = onnx.ModelProto()
+        model.CopyFrom(self._proto)
+        converted = convert(model)
+        self._proto.graph.CopyFrom(converted.graph)
+        del self._proto.opset_import[:]
+        self._proto.opset_import.extend(converted.opset_import)
+        self._proto.ir_version = converted.ir_version
+        self._index()
+
+    @property
+    def initialisers(self) -> Mapping[str, TensorProto]:
+        """All initialisers by name, whatever their type."""
+        return {tensor.name: tensor for tensor in self._proto.graph.initializer}
+
+    def annotate(self, key: str, value: str) -> None:
+        """Set an entry of the metadata."""
+        properties = {prop.key: prop for prop in self._proto.metadata_props}
+        prop = properties.get(key) or self._proto.metadata_props.add(key=key)
+        prop.value = value
 
     def replace_quantised(
         self,
@@ -126,8 +191,7 @@ class Network:
             )
         readers = self.readers(name)
         self._remove(name)
-        taken = {value for node in graph.node for value in (*node.input, *node.output)}
-        taken |= {tensor.name for tensor in graph.initializer}
+        taken = self._names()
         stored_as, scaled_by = _fresh(f"{name}_int8", taken), _fresh(f"{name}_scale", taken)
         graph.initializer.append(numpy_helper.from_array(integers, stored_as))
         graph.initializer.append(numpy_helper.from_array(scale, scaled_by))
@@ -141,7 +205,12 @@ class Network:
             node.attribute.append(helper.make_attribute("axis", axis))
         graph.node.insert(0, node)
         self._index()
-        self._note(name, readers, before, values, integers.nbytes + scale.nbytes)
+        self.note(name, readers, before, values, integers.nbytes + scale.nbytes)
+
+    def _names(self) -> set[str]:
+        graph = self._proto.graph
+        taken = {value for node in graph.node for value in (*node.input, *node.output)}
+        return taken | {tensor.name for tensor in graph.initializer}
 
     def _remove(self, name: str) -> None:
         graph = self._proto.graph
@@ -177,12 +246,18 @@ class Network:
         self._index()
 
     def finish(
-        self, method: str, parameters: Mapping[str, Parameter], seed: int | None = None
+        self,
+        method: str,
+        parameters: Mapping[str, Parameter],
+        *,
+        seed: int | None = None,
+        calibration: str | None = None,
     ) -> Compressed:
         """Close the edit.
 
         Where no tensor was changed the file is the original, byte for byte. Otherwise one entry is
-        appended to the metadata: method, parameters, seed, and SHA-256 of the file that was read.
+        appended to the metadata: method, parameters, seed, and SHA-256 of the file that was read
+        and of the calibration data.
 
         Raises:
             ModelError: the file's own record of earlier compressions is malformed.
@@ -193,13 +268,26 @@ class Network:
             "parameters": dict(parameters),
             "seed": seed,
             "original_sha256": digest,
+            "calibration_sha256": calibration,
         }
         data = self.original
         if any(layer.changed or layer.before != layer.after for layer in self._layers):
             self._record(entry)
             data = self._proto.SerializeToString()
         sizes = (len(self.original), len(data))
-        report = Report(method, parameters, seed, digest, tuple(self._layers), sizes)
+        before, after = multiplications(self.graph), multiplications(read(data))
+        readers = weight_readers(self.graph)
+        layers = tuple(
+            dataclasses.replace(
+                layer,
+                macs=(
+                    sum(before.get(node, 0) for node in readers.get(layer.tensor, ())),
+                    sum(after.get(node, 0) for node in readers.get(layer.tensor, ())),
+                ),
+            )
+            for layer in self._layers
+        )
+        report = Report(method, parameters, seed, digest, layers, sizes)
         return Compressed(data, report)
 
     def _record(self, entry: Mapping[str, object]) -> None:
@@ -213,7 +301,7 @@ class Network:
             raise ModelError(f"metadata {RECORD!r} is not a list")
         prop.value = json.dumps([*chain, entry])
 
-    def _note(
+    def note(
         self,
         name: str,
         readers: tuple[str, ...],
@@ -221,6 +309,7 @@ class Network:
         after: FloatArray,
         stored_bytes: int,
     ) -> None:
+        """Write down what became of the values of a tensor, and in how many bytes they stand."""
         self._layers.append(
             Layer(
                 readers,

@@ -5,7 +5,8 @@ q = clip(round-half-even(W / σ), −Q, Q),  Ŵ = σ q.
 
 Jacob et al., "Quantization and training of neural networks for efficient integer-arithmetic-only
 inference", CVPR 2018; per output channel: Krishnamoorthi, "Quantizing deep convolutional networks
-for efficient inference", arXiv:1806.08342. Biases and activations stay as they are.
+for efficient inference", arXiv:1806.08342. Biases and activations stay as they are, except in the
+format ``qdq``.
 """
 
 from collections.abc import Iterable
@@ -14,14 +15,17 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pruners.onnx_edit import FloatArray, ModelSource, Network
+from pruners.calibration import DataSource, read_calibration
+from pruners.masks import FloatArray
+from pruners.onnx_edit import ModelSource, Network
 from pruners.registry import compressor
 from pruners.result import Compressed
 from pruners.sites import weight_sites
+from pruners.static_quantization import quantise_statically
 from simcert.errors import ModelError
 
 Granularity: TypeAlias = Literal["channel", "tensor"]
-Format: TypeAlias = Literal["fake", "qdq-weight"]
+Format: TypeAlias = Literal["fake", "qdq-weight", "qdq"]
 
 QDQ_OPSET = 13
 """First opset whose DequantizeLinear takes one scale a channel."""
@@ -34,6 +38,7 @@ def quantize(
     bits: int = 8,
     per: Granularity = "channel",
     format: Format = "fake",  # noqa: A002 (the word of the command line and of ONNX Runtime)
+    calibration: DataSource | None = None,
     exclude: Iterable[str] = (),
 ) -> Compressed:
     """Round weights to the nearest of 2^bits − 1 equally spaced values.
@@ -44,7 +49,10 @@ def quantize(
         per: one scale for each output ``channel``, or one for the whole ``tensor``.
         format: ``fake`` stores Ŵ in the type of W; ``qdq-weight`` stores q as int8 with a
             DequantizeLinear node behind it, which computes the same Ŵ bit for bit (the sums that
-            follow may be rounded in another order), and raises the opset to 13 where it is lower.
+            follow may be rounded in another order), and raises the opset to 13 where it is lower;
+            ``qdq`` quantises the activations too, to u8 with ranges from the calibration data
+            (8 bits, by ``onnxruntime.quantization``).
+        calibration: inputs, for ``qdq``.
         exclude: names of nodes that are left as they are.
 
     Raises:
@@ -54,13 +62,25 @@ def quantize(
         raise ModelError(f"bits must be 2 to 8, not {bits}")
     if per not in ("channel", "tensor"):
         raise ModelError(f"per must be channel or tensor, not {per!r}")
-    if format not in ("fake", "qdq-weight"):
-        raise ModelError(f"format must be fake or qdq-weight, not {format!r}")
+    if format not in ("fake", "qdq-weight", "qdq"):
+        raise ModelError(f"format must be fake, qdq-weight or qdq, not {format!r}")
+    if (format == "qdq") != (calibration is not None):
+        raise ModelError("the format qdq needs calibration data, and no other format takes them")
+    if format == "qdq" and bits != 8:
+        raise ModelError(f"the format qdq has 8 bits, not {bits}")
     exclude = tuple(exclude)
     network = Network(model)
-    if format == "qdq-weight":
+    if format != "fake":
         network.require_opset(QDQ_OPSET)
-    for site in weight_sites(network, exclude):
+    parameters = {"bits": bits, "per": per, "format": format, "exclude": exclude}
+    sites = weight_sites(network, exclude)
+    if calibration is not None:
+        data = read_calibration(calibration, network.graph.input.size)
+        quantise_statically(
+            network, sites, data.inputs, per_channel=per == "channel", exclude=exclude
+        )
+        return network.finish("quantize", parameters, calibration=data.sha256)
+    for site in sites:
         axis = site.output_axis if per == "channel" else None
         scale = scales(site.weights, bits, axis)
         integers = quantised(site.weights, scale, bits)
@@ -71,7 +91,6 @@ def quantize(
         else:
             flat = scale.reshape(()) if axis is None else scale.ravel()
             network.replace_quantised(site.tensor, values, integers, flat, axis)
-    parameters = {"bits": bits, "per": per, "format": format, "exclude": exclude}
     return network.finish("quantize", parameters)
 
 

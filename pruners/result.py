@@ -46,6 +46,9 @@ class Layer:
         tensor: name of the tensor in the original file.
         changed: how many values are no longer what they were; in a tensor that shrank, how many
             are gone.
+        channels: output channels before and after, of weights whose shape changed.
+        macs: multiplications by this tensor for one sample, before and after; zeros count like
+            other weights. 0 for what is no weight, or where SimCert cannot run the graph.
     """
 
     nodes: tuple[str, ...]
@@ -53,6 +56,8 @@ class Layer:
     before: Size
     after: Size
     changed: int
+    channels: tuple[int, int] | None = None
+    macs: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,20 @@ class Report:
     def after(self) -> Size:
         """Sum over the layers, in the compressed file."""
         return sum((layer.after for layer in self.layers), Size(0, 0, 0))
+
+    @property
+    def macs(self) -> tuple[int, int]:
+        """Multiplications by these tensors for one sample, before and after."""
+        return sum(x.macs[0] for x in self.layers), sum(x.macs[1] for x in self.layers)
+
+    @property
+    def nonzero_macs(self) -> int:
+        """Multiplications after, without those by zero: what a sparse runtime could reach."""
+        return sum(
+            round(x.macs[1] * (1 - x.after.zeros / x.after.weights))
+            for x in self.layers
+            if x.after.weights
+        )
 
     def __rich__(self) -> Group:
         return Group(_table(self), "", *_conclusions(self))
@@ -111,28 +130,28 @@ class Compressed:
 
 
 def _table(report: Report) -> Table:
+    shrank = any(layer.channels for layer in report.layers)
     table = Table(show_footer=True, box=None, pad_edge=False)
-    total = ["total", *_cells(report.before, report.after, sum(x.changed for x in report.layers))]
-    titles = ["layer", "weights", "changed", "zeros", "bytes"]
-    for title, footer in zip(titles, total, strict=True):
-        if title == "layer":
-            table.add_column(title, footer, overflow="fold")
-        else:
-            table.add_column(title, footer, justify="right", no_wrap=True)
+    changed = sum(layer.changed for layer in report.layers)
+    total = Layer((), "", report.before, report.after, changed, None, report.macs)
+    last = ["channels", "MACs"] if shrank else ["changed", "zeros", "bytes"]
+    table.add_column("layer", "total", overflow="fold")
+    for title, footer in zip(["weights", *last], _cells(total, shrank=shrank), strict=True):
+        table.add_column(title, footer, justify="right", no_wrap=True)
     for layer in report.layers:
         name = Text(printable(", ".join(layer.nodes)))
-        table.add_row(name, *_cells(layer.before, layer.after, layer.changed))
+        table.add_row(name, *_cells(layer, shrank=shrank))
     return table
 
 
-def _cells(before: Size, after: Size, changed: int) -> list[str]:
-    pairs = (
-        (before.weights, after.weights),
-        (changed, changed),
-        (before.zeros, after.zeros),
-        (before.bytes, after.bytes),
-    )
-    return [_change(old, new) for old, new in pairs]
+def _cells(layer: Layer, *, shrank: bool) -> list[str]:
+    before, after = layer.before, layer.after
+    weights = _change(before.weights, after.weights)
+    if shrank:
+        channels = _change(*layer.channels) if layer.channels else ""
+        return [weights, channels, _change(*layer.macs) if any(layer.macs) else ""]
+    zeros, size = _change(before.zeros, after.zeros), _change(before.bytes, after.bytes)
+    return [weights, f"{layer.changed:,}", zeros, size]
 
 
 def _change(old: int, new: int) -> str:
@@ -144,7 +163,7 @@ def _conclusions(report: Report) -> list[str]:
     if not any(layer.changed for layer in report.layers) and before == after:
         return ["Nothing had to change: the file is the original, byte for byte."]
     lines = []
-    if after.zeros > before.zeros:
+    if after.zeros > before.zeros and after.weights:
         lines.append(
             f"{after.zeros / after.weights:.1%} of these weights are zero now. Zeros are stored"
             " like other values: they save nothing by themselves."
@@ -155,5 +174,11 @@ def _conclusions(report: Report) -> list[str]:
         )
     else:
         lines.append("No tensor is stored in fewer bytes.")
+    if report.macs[1]:
+        skipped = report.nonzero_macs
+        lines.append(
+            f"Multiplications for one sample: {_change(*report.macs)}"
+            + (f"; {skipped:,} of them not by zero." if skipped < report.macs[1] else ".")
+        )
     lines.append(f"File: {_change(*report.file_bytes)} bytes.")
     return lines

@@ -7,7 +7,8 @@ from types import MappingProxyType
 import numpy as np
 from onnx import NodeProto
 
-from pruners.onnx_edit import FloatArray, Network
+from pruners.masks import FloatArray, Mask
+from pruners.onnx_edit import Network
 from simcert.errors import ModelError
 
 OPERATORS: Mapping[str, tuple[int, ...]] = MappingProxyType(
@@ -82,6 +83,12 @@ def weight_sites(network: Network, exclude: Iterable[str] = ()) -> tuple[Site, .
             " the file" + (" is left by the exclusions" if layouts else "")
         )
     return sites
+
+
+def remove(network: Network, site: Site, mask: Mask) -> None:
+    """Set the weights of a site to zero where ``mask`` (outputs, inputs) is true."""
+    kept = np.where(mask, site.rows.dtype.type(0), site.rows)
+    network.replace(site.tensor, site.restored(kept))
 
 
 def _output_axis(node: NodeProto, position: int, network: Network) -> int | None:

@@ -120,20 +120,22 @@ def _spread_weight(
         raise _NoPlaceError
     inside = math.prod(old.in_shape[1:])
     incoming = _planes(source, inside)
-    if old.groups == new.groups == 1:
-        wide = torch.zeros(len(new.weight), *old.weight.shape[1:], dtype=torch.float64)
-        wide[:, incoming] = new.weight
-        outside = math.prod(old.out_shape[1:])
-        old_bias, step_bias = original.bias[::outside], step.bias[::outside]
-        rows = _match(
-            old.weight.flatten(1), old_bias, wide.flatten(1), step_bias, kept.get(step.label)
-        )
-    elif old.groups == old.in_shape[0] and new.groups == new.in_shape[0]:
+    if 1 < old.groups == old.in_shape[0] and new.groups == new.in_shape[0]:
         per_group = old.weight.shape[0] // old.groups
         if new.weight.shape[0] // new.groups != per_group:
             raise _NoPlaceError
         wide = new.weight
         rows = (incoming[:, None] * per_group + torch.arange(per_group)).reshape(-1)
+    elif old.groups == new.groups:
+        wide = torch.zeros(len(new.weight), *old.weight.shape[1:], dtype=torch.float64)
+        wide[:, _channels(incoming, old.groups, old.weight.shape[1])] = new.weight
+        outside = math.prod(old.out_shape[1:])
+        rows = _match_groups(
+            *(old.weight.flatten(1), original.bias[::outside]),
+            *(wide.flatten(1), step.bias[::outside]),
+            kept.get(step.label),
+            old.groups,
+        )
     else:
         raise _NoPlaceError
     weight = torch.zeros_like(old.weight)
@@ -141,6 +143,26 @@ def _spread_weight(
     outside = math.prod(old.out_shape[1:])
     place = (rows[:, None] * outside + torch.arange(outside)).reshape(-1)
     return replace(old, weight=weight), place
+
+
+def _match_groups(
+    old: Tensor,
+    old_bias: Tensor,
+    new: Tensor,
+    new_bias: Tensor,
+    kept: list[int] | None,
+    groups: int,
+) -> Tensor:
+    """Return ``_match`` group by group: no row stands for one of another group."""
+    before, after = len(old) // groups, len(new) // groups
+    rows = []
+    for group in range(groups):
+        wide = slice(group * before, (group + 1) * before)
+        narrow = slice(group * after, (group + 1) * after)
+        own = None if kept is None else [channel - group * before for channel in kept[narrow]]
+        found = _match(old[wide], old_bias[wide], new[narrow], new_bias[narrow], own)
+        rows.append(found + group * before)
+    return torch.cat(rows)
 
 
 def _match(
@@ -162,6 +184,11 @@ def _match(
 
 def _place_moved(original: Affine, step: Affine, sources: list[Tensor]) -> Tensor:
     """Return the places of what maps without weights between channels make."""
+    if original.size == step.size and all(
+        torch.equal(source, torch.arange(linear.inputs))
+        for source, linear in zip(sources, original.maps, strict=True)
+    ):
+        return torch.arange(step.size)  # nothing was removed here
     place = torch.full((step.size,), -1)
     for old, new, source in zip(original.maps, step.maps, sources, strict=True):
         if isinstance(old, Mean) and isinstance(new, Mean):

@@ -153,3 +153,44 @@ _REAL = [
 def real(request: pytest.FixtureRequest, data: Path) -> bytes:
     """The bytes of one real network after another."""
     return (data / request.param).read_bytes()
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+NETWORKS = ["mlp", "convnet", "residual", "vit", "spiking"]
+
+
+@pytest.fixture(scope="session")
+def digits() -> dict[str, Array]:
+    """The calibration and test data of the example networks."""
+    with np.load(EXAMPLES / "digits.npz") as archive:
+        return dict(archive)
+
+
+@pytest.fixture(scope="session")
+def example() -> Callable[[str], Path]:
+    """The path of an example network."""
+    return lambda name: EXAMPLES / f"digits_{name}.onnx"
+
+
+@pytest.fixture(params=NETWORKS)
+def network(request: pytest.FixtureRequest) -> Path:
+    """The path of one example network after another."""
+    return EXAMPLES / f"digits_{request.param}.onnx"
+
+
+@pytest.fixture(scope="session")
+def options() -> Callable[..., dict[str, object]]:
+    """What every method needs beside the model, to remove about half."""
+
+    def of(method: str, x: Array, y: Array) -> dict[str, object]:
+        return {
+            "magnitude": {"sparsity": 0.5},
+            "wanda": {"sparsity": 0.5, "calibration": x},
+            "lamp": {"sparsity": 0.5},
+            "slamp": {"sparsity": 0.5, "calibration": x},
+            "agf": {"sparsity": 0.5, "calibration": x, "labels": y},
+            "quantize": {"bits": 4},
+            "float16": {},
+        }[method]
+
+    return of
