@@ -381,7 +381,7 @@ class _Check:
         if sampling["violation_upper_hex"] != self.guarantee["value_hex"]:
             raise CheckError("the bound of the draws is not the one that is compared")
         tickets = Tickets.of(self.content, self.undecided_masses)
-        violating, again = None, "not drawn again"
+        violating, again = None, "counts as stated, not drawn again"
         if self.resample:
             runners = draws.Runner(self.data[0]), draws.Runner(self.data[1])
             found = draws.violations(

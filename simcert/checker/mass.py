@@ -54,12 +54,9 @@ def _share(
     deviation = Fraction(
         float(np.maximum(scale * ((box_upper - box_lower) / 2), np.finfo(np.float64).tiny))
     )
-    part, whole = (
-        integral((Fraction(end) - mean) / deviation)
-        - integral((Fraction(start) - mean) / deviation)
-        for start, end in ((lower, upper), (box_lower, box_upper))
-    )
-    slack = 2 * (_ERROR + _TAIL)
+    ends = [(Fraction(x) - mean) / deviation for x in (lower, upper, box_lower, box_upper)]
+    slack = 2 * _ERROR + (2 * _TAIL if max(map(abs, ends)) > _FAR else 0)
+    part, whole = integral(ends[1]) - integral(ends[0]), integral(ends[3]) - integral(ends[2])
     return min(Fraction(1), (part + slack) / (whole - slack))
 
 

@@ -24,6 +24,9 @@ Constant = NDArray[np.float64] | NDArray[np.int64]
 LARGEST_MATRIX = 2**24
 """Elements of one weight matrix, a convolution written out included."""
 
+LARGEST_INPUT = 2**22
+"""Elements of one input sample."""
+
 SMALLEST, LARGEST = 2.0**-300, 2.0**300
 """Sizes of weights that are not zero: products of these and of bounds never underflow."""
 
@@ -179,7 +182,10 @@ def _interface(graph: Message) -> Interface:
     shape = tuple(size if size > 0 else None for size in sizes)
     if None in shape[1:]:
         raise CannotCheckError(f"the input {name!r} has shape {shape}")
-    return Interface(name, shape, element)
+    found = Interface(name, shape, element)
+    if found.inputs > LARGEST_INPUT:
+        raise CannotCheckError(f"the input {name!r} of shape {shape} is too large for the checker")
+    return found
 
 
 def _one(names: list[str], kind: str) -> list[str]:

@@ -34,15 +34,13 @@ class Certified:
         return check(path or self.path, self.original, self.compressed, **options)
 
     def changed(
-        self, change: Callable[[dict[str, Any]], object], path: Path, *, seal: bool = True
+        self, change: Callable[[dict[str, Any]], object], path: Path, **options: Any
     ) -> Report:
-        """Check a copy that ``change`` edited in place; ``seal`` makes its digests right again."""
+        """Check a copy that ``change`` edited in place and whose digests were made anew."""
         statement = self.statement
         change(statement)
-        if seal:
-            statement = resealed(statement)
-        path.write_text(json.dumps(statement))
-        return self.check(path)
+        path.write_text(json.dumps(resealed(statement)))
+        return self.check(path, **options)
 
 
 def resealed(statement: dict[str, Any]) -> dict[str, Any]:
