@@ -19,6 +19,8 @@ _COMMANDS = {
     "prune": "Compress a network.",
     "check": "Re-establish a certificate, independently.",
     "sign": "Sign a certificate.",
+    "gate": "Verify every claim of a project and say whether all hold.",
+    "report": "Write a report of a result or a certificate.",
 }
 
 

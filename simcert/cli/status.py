@@ -1,7 +1,9 @@
 """Exit statuses, in one place."""
 
+from collections.abc import Iterable
 from enum import IntEnum
 
+from simcert.report.view import Entry
 from simcert.result import Result, Verdict
 
 
@@ -20,6 +22,29 @@ class Status(IntEnum):
 
 def status_of(result: Result, *, exit_zero: bool = False) -> Status:
     """Maps a verdict to the exit status; ``exit_zero`` turns 1 and 3 into 0."""
-    if exit_zero or result.verdict.holds:
+    return Status.HOLDS if exit_zero else _status_of_verdict(result.verdict)
+
+
+def _status_of_verdict(verdict: Verdict) -> Status:
+    if verdict.holds:
         return Status.HOLDS
-    return Status.REFUTED if result.verdict is Verdict.REFUTED else Status.INCONCLUSIVE
+    return Status.REFUTED if verdict is Verdict.REFUTED else Status.INCONCLUSIVE
+
+
+_WORST_FIRST = (Status.ERROR, Status.REFUTED, Status.INCONCLUSIVE, Status.HOLDS)
+
+
+def worst_status(entries: Iterable[Entry]) -> Status:
+    """The status of several claims: the worst one wins, 2 over 1 over 3 over 0.
+
+    An error comes before a refutation: where a claim could not be judged the gate itself is
+    broken, and a caller that tolerates refuted claims must not take that for one.
+    """
+    statuses = {_status_of_entry(entry) for entry in entries} or {Status.HOLDS}
+    return next(status for status in _WORST_FIRST if status in statuses)
+
+
+def _status_of_entry(entry: Entry) -> Status:
+    if entry.report is None:
+        return Status.ERROR
+    return _status_of_verdict(entry.report.verdict)

@@ -1,7 +1,9 @@
 """The result for programs: one JSON object."""
 
 import json
+from pathlib import Path
 
+from simcert.report.reading import parse
 from simcert.result import Result
 
 
@@ -12,3 +14,15 @@ def render(result: Result) -> str:
         ValueError: a number is infinite or NaN, which a result's JSON form must not contain.
     """
     return json.dumps(result.to_dict(), allow_nan=False, indent=2) + "\n"
+
+
+def copy(path: Path) -> str:
+    """Writes the document in a file once more, checked, as ASCII JSON with indentation.
+
+    Raises:
+        ReportError: it is neither a result nor a certificate, or contradicts itself.
+        OSError: the file cannot be read.
+    """
+    data = path.read_bytes()
+    parse(data, str(path))
+    return json.dumps(json.loads(data), allow_nan=False, indent=2) + "\n"

@@ -10,7 +10,8 @@ import numpy as np
 
 from simcert.numerals import format_lower, format_upper, percent_lower, percent_upper
 from simcert.report.printable import printable
-from simcert.result import ModelReference, Result, Verdict
+from simcert.report.words import HEADLINES, HEADLINES_WITHOUT_TOLERANCE, METHODS
+from simcert.result import ModelReference, Result
 
 if TYPE_CHECKING:
     from simcert.sampling import Statistics
@@ -18,25 +19,6 @@ if TYPE_CHECKING:
 Row: TypeAlias = tuple[str, str | list[str]]
 """A label and its value, which may have several lines."""
 
-_HEADLINES = {
-    Verdict.PROVED: "the claim holds for every input of the region",
-    Verdict.BOUNDED: "the claim holds, with certainty",
-    Verdict.CERTIFIED: "the claim holds, with the stated confidence",
-    Verdict.REFUTED: "the claim is false",
-    Verdict.INCONCLUSIVE: "neither shown nor refuted within the budget",
-}
-_HEADLINES_WITHOUT_TOLERANCE = {
-    Verdict.PROVED: "a worst case; no tolerance was given, so nothing had to pass",
-    Verdict.CERTIFIED: "estimates; no tolerance was given, so nothing had to pass",
-    Verdict.INCONCLUSIVE: "nothing could be shown within the budget",
-}
-_METHODS = {
-    "clopper-pearson": "exact binomial bound of Clopper and Pearson",
-    "betting": "time-uniform bound by betting",
-    "empirical-bernstein": "empirical Bernstein bound of Maurer and Pontil",
-    "hoeffding": "Hoeffding's bound",
-    "exhaustive": "every point of the region was run",
-}
 _SHOWN = 10  # entries of a vector that are written out
 
 
@@ -71,7 +53,7 @@ def render(result: Result, width: int = 80) -> str:
 
 
 def _headline(result: Result) -> str:
-    headlines = _HEADLINES_WITHOUT_TOLERANCE if result.passed is None else _HEADLINES
+    headlines = HEADLINES_WITHOUT_TOLERANCE if result.passed is None else HEADLINES
     return f"{result.verdict.upper()}: {headlines[result.verdict]}"
 
 
@@ -130,11 +112,11 @@ def _draws(statistics: "Statistics") -> Iterator[Row]:
     if statistics.mean_upper is None:
         yield mean, f"no bound: {statistics.mean_reason}"
     else:
-        yield mean, f"{_upper(statistics.mean_upper)} ({_METHODS.get(method, method)})"
+        yield mean, f"{_upper(statistics.mean_upper)} ({METHODS.get(method, method)})"
     for quantile in statistics.quantiles:
         if quantile.upper is not None:
             yield f"{100 * quantile.level:.6g} % quantile", _upper(quantile.upper)
-    yield "method", _METHODS.get(statistics.method, statistics.method)
+    yield "method", METHODS.get(statistics.method, statistics.method)
     yield "range of d", f"{_upper(statistics.range)} ({statistics.range_source})"
     yield "all jointly", _confidence(statistics)
     if statistics.range_exceeded:

@@ -1,7 +1,13 @@
-import pytest
+import json
+from datetime import UTC, datetime
 
+import pytest
+from networks import random_mlp
+
+from simcert.certificate import build
 from simcert.claim import Claim, Region
 from simcert.result import ModelReference, Proof, Result, Verdict, Witness
+from simcert.verification import verify
 
 
 @pytest.fixture
@@ -53,3 +59,22 @@ def result() -> Result:
         elapsed_seconds=1.25,
         versions={"simcert": "0.1.0"},
     )
+
+
+@pytest.fixture(scope="session")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """A claim that draws decide: few boxes are bounded."""
+    folder = tmp_path_factory.mktemp("pair")
+    f = random_mlp(folder / "f.onnx", [2, 8, 8, 3], seed=0)
+    g = random_mlp(folder / "g.onnx", [2, 8, 8, 3], seed=0, noise=0.02)
+    region = Region.from_boxes([[-1] * 2], [[1] * 2], source="square.json")
+    claim = Claim(region, tolerance=0.05, max_violation=0.3)
+    found = verify(f, g, claim, max_boxes=4, samples=2000, threads=1)
+    assert found.verdict is Verdict.CERTIFIED
+    return found
+
+
+@pytest.fixture
+def certificate(certified: Result) -> dict:
+    """The certificate of ``certified``, as its reader sees it."""
+    return json.loads(json.dumps(build(certified, datetime(2026, 1, 2, tzinfo=UTC))))

@@ -1,0 +1,102 @@
+"""From a configured claim to a claim of the library, and to the identity under which it is kept."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from simcert.claim import (
+    Claim,
+    Region,
+    balls_around,
+    data_rows,
+    distributions,
+    divergences,
+    read_region,
+    region_from_metadata,
+)
+from simcert.claim.regions.metadata import KEY
+from simcert.errors import ClaimError
+from simcert.model import Model
+
+RUN_OPTIONS = ("samples", "time_limit", "boxes", "seed")
+"""Keys that say how long and with which draws a claim is tried."""
+
+
+def claim_of(options: Mapping[str, Any], original: Model) -> Claim:
+    """Builds the claim that options with the keys of the configuration describe.
+
+    Raises:
+        SimcertError: the region's file or a value is rejected.
+    """
+    decision = options.get("decision")
+    divergence = divergences.parse(
+        options.get("divergence", "linf"), options.get("outputs"), decision or "argmax"
+    )
+    if decision is not None and divergence.unit != "disagreement":
+        raise ClaimError(f"decision says nothing about divergence {divergence.name!r}")
+    return Claim(
+        region=_region(options, original),
+        distribution=distributions.parse(options.get("distribution", "uniform")),
+        divergence=divergence,
+        tolerance=options.get("tolerance"),
+        max_violation=options.get("max_violation"),
+        confidence=options.get("confidence", 0.999),
+        arithmetic=options.get("arithmetic", "real"),
+    )
+
+
+def _region(options: Mapping[str, Any], original: Model) -> Region:
+    inputs = original.graph.input.size
+    if "region" in options:
+        return read_region(options["region"], inputs)
+    if "around" in options:
+        return balls_around(
+            options["around"],
+            inputs,
+            options["radius"],
+            rows=options.get("rows"),
+            lower=options.get("lower"),
+            upper=options.get("upper"),
+        )
+    if "inputs" in options:
+        return data_rows(options["inputs"], inputs, options.get("rows"))
+    text = original.graph.metadata.get(KEY)
+    if text is None:
+        raise ClaimError(
+            f"where must the networks agree? Give region, around with radius, or inputs: "
+            f"{original.path.name} has no {KEY} in its metadata"
+        )
+    return region_from_metadata(text, inputs, original.path.name)
+
+
+def identity(
+    original: str, compressed: str, claim: Claim, options: Mapping[str, Any], family: int
+) -> str:
+    """The SHA-256 of all that a result depends on, except the machine.
+
+    Args:
+        original: digest of the file.
+        compressed: digest of the file.
+        claim: with its region's bounds, by their digest.
+        options: of the run.
+        family: how many claims share the confidence.
+    """
+    packages = ("simcert", "numpy", "onnx", "onnxruntime", "scipy", "torch")
+    question = {
+        "original": original,
+        "compressed": compressed,
+        "claim": claim.to_dict(),
+        "run": {key: options.get(key) for key in RUN_OPTIONS},
+        "family": family,
+        "versions": {package: version(package) for package in packages},
+    }
+    text = json.dumps(question, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def files(folder: Path, key: str) -> tuple[Path, Path]:
+    """Where the result and the certificate of an identity are kept."""
+    return folder / f"{key}.result.json", folder / f"{key}.certificate.json"

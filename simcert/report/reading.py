@@ -1,0 +1,565 @@
+"""From the JSON of ``simcert verify`` and from certificates to the view that renderers share.
+
+A report may be asked for a file that anybody wrote: every field is checked for its type, a number
+that is stored twice must be the same number, and all text becomes printable.
+"""
+
+import base64
+import binascii
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any, NoReturn
+
+from simcert.errors import SimcertError
+from simcert.report import view
+from simcert.report.printable import printable
+from simcert.result import SCHEMA, Result, Verdict
+
+MAX_BYTES = 256 << 20
+"""Most bytes of a file that is read."""
+
+_MAX_TEXT = 4000
+_STATEMENT = "https://in-toto.io/Statement/v1"
+_CERTIFICATE = "tag:simcert,2026:certificate/"
+
+
+class ReportError(SimcertError):
+    """A file is neither a result nor a certificate of SimCert, or contradicts itself."""
+
+
+def load(path: Path) -> view.Report:
+    """Reads a result or a certificate.
+
+    Args:
+        path: JSON of ``simcert verify --format json``, a certificate, or a signed one (the
+            signature is not checked here).
+
+    Raises:
+        ReportError: see the class.
+        OSError: the file cannot be read.
+    """
+    if path.stat().st_size > MAX_BYTES:
+        raise ReportError(f"{path} is larger than {MAX_BYTES >> 20} MiB")
+    return parse(path.read_bytes(), str(path))
+
+
+def parse(data: bytes, where: str) -> view.Report:
+    """Reads the bytes of a result or a certificate; ``where`` names them in messages.
+
+    Raises:
+        ReportError: see the class.
+    """
+    document = _Fields(_json(data, where), where)
+    if "payload" in document and "payloadType" in document:
+        try:
+            payload = base64.b64decode(document.text("payload", limit=MAX_BYTES), validate=True)
+        except binascii.Error as error:
+            raise ReportError(f"{where}: the payload is not base64: {error}") from error
+        document = _Fields(_json(payload, where), where)
+    if document.get("schema") == SCHEMA:
+        return _result(document)
+    kind = document.get("predicateType")
+    if document.get("_type") == _STATEMENT and str(kind).startswith(_CERTIFICATE):
+        return _certificate(document)
+    raise ReportError(
+        f"{where} is neither a result of `simcert verify --format json` ({SCHEMA}) nor a "
+        f"certificate ({_CERTIFICATE}…)"
+    )
+
+
+def of_result(result: Result) -> view.Report:
+    """The view of a live result: what a reader of its JSON form sees."""
+    return _result(_Fields(result.to_dict(), "result"))
+
+
+def _json(data: bytes, where: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        table = dict(pairs)
+        if len(table) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ReportError(f"{where}: the key {twice[:80]!r} comes twice")
+        return table
+
+    def constant(text: str) -> NoReturn:
+        raise ReportError(f"{where}: {text} is no number in JSON")
+
+    try:
+        document = json.loads(data, object_pairs_hook=unique, parse_constant=constant)
+    except ValueError as error:
+        raise ReportError(f"{where} is not JSON: {error}") from error
+    except RecursionError:
+        raise ReportError(f"{where} is nested too deeply") from None
+    if not isinstance(document, dict):
+        raise ReportError(f"{where} is not a JSON object")
+    return document
+
+
+class _Fields:
+    """A JSON object whose fields are read with their types; a wrong type is a `ReportError`."""
+
+    def __init__(self, table: object, where: str) -> None:
+        if not isinstance(table, dict):
+            raise ReportError(f"{where} must be an object")
+        self._table: dict[str, Any] = table
+        self.where = where
+
+    def __contains__(self, key: str) -> bool:
+        return self._table.get(key) is not None
+
+    def get(self, key: str) -> Any:
+        return self._table.get(key)
+
+    def _wrong(self, key: str, wanted: str) -> NoReturn:
+        raise ReportError(f"{self.where}: {key} must be {wanted}")
+
+    def of(self, key: str) -> "_Fields":
+        return _Fields(self.get(key), f"{self.where}: {key}")
+
+    def all_of(self, key: str) -> list["_Fields"]:
+        where = f"{self.where}: {key}"
+        return [_Fields(item, f"{where}[{i}]") for i, item in enumerate(self.items(key))]
+
+    def items(self, key: str) -> list[Any]:
+        value = self.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            self._wrong(key, "a list")
+        return value
+
+    def text(self, key: str, default: str | None = None, limit: int = _MAX_TEXT) -> str:
+        value = self.get(key)
+        if value is None and default is not None:
+            return default
+        if not isinstance(value, str):
+            self._wrong(key, "text")
+        return _clean(value, limit)
+
+    def raw(self, key: str) -> str:
+        """Text as it stands, which must not be written anywhere."""
+        value = self.get(key)
+        if not isinstance(value, str):
+            self._wrong(key, "text")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        values = self.items(key)
+        if not all(isinstance(value, str) for value in values):
+            self._wrong(key, "a list of texts")
+        return tuple(_clean(value) for value in values)
+
+    def whole(self, key: str) -> int | None:
+        value = self.get(key)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+            self._wrong(key, "a whole number")
+        return value if isinstance(value, int) else None
+
+    def count(self, key: str) -> int:
+        value = self.whole(key)
+        if value is None or value < 0:
+            self._wrong(key, "a whole number, not negative")
+        return value
+
+    def true(self, key: str) -> bool:
+        value = self.get(key)
+        if not isinstance(value, bool):
+            self._wrong(key, "true or false")
+        return value
+
+    def plain(self, key: str) -> float | None:
+        """A number that nothing is compared with."""
+        return self._float(key, self.get(key))
+
+    def number(self, key: str) -> float | None:
+        """A number that stands in decimal and in hexadecimal; None where there is none."""
+        return self._exact(key, self.get(key), self.get(f"{key}_hex"))
+
+    def finite(self, key: str) -> float:
+        value = self.number(key)
+        if value is None:
+            self._wrong(key, "a number")
+        return value
+
+    def bound(self, key: str) -> float:
+        """An upper bound; infinite where there is none."""
+        value = self.number(key)
+        return math.inf if value is None else value
+
+    def numbers(self, key: str) -> tuple[float, ...]:
+        """Numbers with their hexadecimal forms; infinite where there is none."""
+        values, texts = self.items(key), self.items(f"{key}_hex")
+        if len(values) != len(texts):
+            self._wrong(key, f"as long as {key}_hex")
+        pairs = [self._exact(key, v, t) for v, t in zip(values, texts, strict=True)]
+        return tuple(math.inf if value is None else value for value in pairs)
+
+    def table(self, key: str) -> Mapping[str, Any]:
+        value = self.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self._wrong(key, "an object")
+        return value
+
+    def _float(self, key: str, value: object) -> float | None:
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            self._wrong(key, "a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            self._wrong(key, "a finite number")
+        if not math.isfinite(number):
+            self._wrong(key, "a finite number")
+        return number
+
+    def _exact(self, key: str, value: object, text: object) -> float | None:
+        decimal = self._float(key, value)
+        if decimal is None and text is None:
+            return None
+        try:
+            exact = float.fromhex(text) if isinstance(text, str) else math.nan
+        except (ValueError, OverflowError):
+            exact = math.nan
+        if decimal != exact:
+            self._wrong(key, f"the same number as {key}_hex")
+        return decimal
+
+
+def _clean(text: str, limit: int = _MAX_TEXT) -> str:
+    return printable(text if len(text) <= limit else f"{text[:limit]}…")
+
+
+# -- the two forms ---------------------------------------------------------------------------
+
+
+def _borne_out(report: view.Report, where: str) -> view.Report:
+    """Refuse a verdict that the document's own numbers contradict; comparisons are exact."""
+    claim, proof, statistics = report.claim, report.proof, report.statistics
+    tolerance, allowed = claim.tolerance, claim.max_violation
+    if tolerance is None or report.verdict is Verdict.INCONCLUSIVE:
+        return report
+    upper = lower = None
+    if statistics is not None and not statistics.range_exceeded:
+        upper, lower = statistics.violation_upper, statistics.violation_lower
+    borne_out = {
+        Verdict.PROVED: proof.complete and proof.bound <= tolerance,
+        Verdict.BOUNDED: allowed is not None and proof.violation_upper <= allowed,
+        Verdict.CERTIFIED: allowed is not None and upper is not None and upper <= allowed,
+        Verdict.REFUTED: report.witness is not None and report.witness.divergence > tolerance
+        if allowed is None
+        else max(proof.violated_mass, lower or 0.0) > allowed,
+    }[report.verdict]
+    if not borne_out:
+        raise ReportError(f"{where}: its numbers do not bear out the verdict {report.verdict!s}")
+    return report
+
+
+def _result(fields: _Fields) -> view.Report:
+    report = view.Report(
+        source="result",
+        verdict=_verdict(fields, "verdict"),
+        claim=_claim(fields.of("claim")),
+        original=_model(fields.of("original")),
+        compressed=_model(fields.of("compressed")),
+        proof=_proof(fields.of("proof")),
+        statistics=_statistics(fields.of("statistics")) if "statistics" in fields else None,
+        witness=_witness(fields.of("witness")) if "witness" in fields else None,
+        explanation=fields.texts("explanation"),
+        assumptions=fields.texts("assumptions"),
+        **_run(fields),
+    )
+    if fields.get("passed") is not report.passed:
+        raise ReportError(f"{fields.where}: passed contradicts the verdict")
+    return _borne_out(report, fields.where)
+
+
+def _certificate(fields: _Fields) -> view.Report:
+    predicate = fields.of("predicate")
+    subjects = fields.all_of("subject")
+    if len(subjects) != 1:
+        raise ReportError("a certificate has one subject, the compressed file")
+    guarantee = predicate.of("guarantee")
+    verdict = _verdict(guarantee, "kind")
+    if not verdict.holds:
+        raise ReportError(f"a certificate cannot have the verdict {verdict.value!r}")
+    report = view.Report(
+        source="certificate",
+        verdict=verdict,
+        claim=_claim(predicate.of("claim")),
+        original=_resource(predicate.of("original"), predicate.of("original")),
+        compressed=_resource(subjects[0], predicate.of("compressed")),
+        proof=_proof_in(predicate, verdict),
+        statistics=_sampling(predicate) if "sampling" in predicate else None,
+        witness=_witness(predicate.of("witness")) if "witness" in predicate else None,
+        explanation=guarantee.texts("explanation"),
+        assumptions=predicate.texts("assumptions"),
+        issued=predicate.of("run").text("issued", ""),
+        **_run(predicate.of("run")),
+    )
+    if report.passed is None:
+        raise ReportError(f"{fields.where}: a certificate without a tolerance claims nothing")
+    return _borne_out(report, fields.where)
+
+
+# -- their parts -----------------------------------------------------------------------------
+
+
+def _verdict(fields: _Fields, key: str) -> Verdict:
+    text = fields.text(key)
+    if text not in {verdict.value for verdict in Verdict}:
+        raise ReportError(f"{text[:80]!r} is no verdict; known: {', '.join(Verdict)}")
+    return Verdict(text)
+
+
+def _run(fields: _Fields) -> dict[str, Any]:
+    versions = fields.table("versions")
+    return {
+        "seed": fields.whole("seed"),
+        "threads": fields.whole("threads"),
+        "elapsed_seconds": fields.plain("elapsed_seconds"),
+        "versions": {_clean(name): _clean(str(value)) for name, value in versions.items()},
+    }
+
+
+def _model(fields: _Fields) -> view.Network:
+    path = fields.raw("path")
+    folders = PureWindowsPath if re.match(r"[A-Za-z]:\\", path) else PurePosixPath
+    return _network(fields, folders(path).name or path, fields.text("sha256"))
+
+
+def _resource(resource: _Fields, size: _Fields) -> view.Network:
+    name = resource.text("name", "") or "unnamed"
+    return _network(size, name, resource.of("digest").text("sha256"))
+
+
+def _network(fields: _Fields, name: str, sha256: str) -> view.Network:
+    if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
+        raise ReportError(f"{sha256[:80]!r} is no SHA-256 digest")
+    operators = {
+        _clean(name): count
+        for name, count in fields.table("operators").items()
+        if isinstance(count, int)
+    }
+    return view.Network(
+        name=_clean(name),
+        sha256=sha256,
+        bytes=fields.whole("bytes"),
+        parameters=fields.whole("parameters"),
+        operators=operators,
+        compression=tuple(map(_step, fields.all_of("compression"))),
+    )
+
+
+def _step(fields: _Fields) -> view.Step:
+    parameters = {
+        _clean(name, 80): _clean(str(value), 200)
+        for name, value in fields.table("parameters").items()
+        if value not in (None, "")
+    }
+    seed = fields.whole("seed")
+    return view.Step(
+        method=fields.text("method", "", limit=80),
+        parameters=parameters,
+        seed="" if seed is None else str(seed),
+        original_sha256=fields.text("original_sha256", "", limit=80),
+    )
+
+
+def _claim(fields: _Fields) -> view.Claim:
+    region = fields.of("region")
+    names, units, inputs = region.texts("names"), region.texts("units"), region.count("inputs")
+    for label, words in (("names", names), ("units", units)):
+        if words and len(words) != inputs:
+            raise ReportError(f"the region has {len(words)} {label} for {inputs} inputs")
+    outputs = fields.items("outputs")
+    if not all(isinstance(index, int) for index in outputs):
+        raise ReportError("the outputs of a claim must be whole numbers")
+    return view.Claim(
+        sentence=fields.text("sentence"),
+        region=region.text("source"),
+        region_sha256=region.text("sha256"),
+        boxes=region.count("boxes"),
+        inputs=inputs,
+        intervals=_intervals(region, names, units),
+        names=names,
+        units=units,
+        distribution=fields.text("distribution"),
+        divergence=fields.text("divergence"),
+        decision=fields.text("decision", ""),
+        outputs=tuple(outputs),
+        unit=fields.text("unit"),
+        tolerance=fields.number("tolerance"),
+        max_violation=fields.number("max_violation"),
+        confidence=fields.finite("confidence"),
+        arithmetic=fields.text("arithmetic"),
+    )
+
+
+def _intervals(
+    region: _Fields, names: tuple[str, ...], units: tuple[str, ...]
+) -> tuple[view.Interval, ...]:
+    boxes = region.all_of("bounds")
+    if len(boxes) != 1:
+        return ()
+    lower, upper = boxes[0].numbers("lower"), boxes[0].numbers("upper")
+    if len(lower) != len(upper) or (names and len(names) != len(lower)):
+        raise ReportError("the bounds of the region do not fit together")
+    return tuple(
+        view.Interval(names[i] if names else f"input {i}", units[i] if units else "", low, high)
+        for i, (low, high) in enumerate(zip(lower, upper, strict=True))
+    )
+
+
+def _proof(fields: _Fields) -> view.Proof:
+    return view.Proof(
+        bound=fields.bound("bound"),
+        per_output=fields.numbers("per_output"),
+        boxes=fields.count("boxes"),
+        proved_mass=_share(fields, "proved_mass"),
+        violated_mass=_share(fields, "violated_mass"),
+        undecided_mass=_share(fields, "undecided_mass"),
+        violation_upper=_share(fields, "violation_upper"),
+        complete=fields.true("complete"),
+        stopped=fields.text("stopped"),
+        reason=fields.text("reason", ""),
+        pairing=fields.text("pairing", ""),
+        worst=tuple(
+            view.Box(
+                box.numbers("lower"), box.numbers("upper"), box.bound("bound"), box.finite("mass")
+            )
+            for box in fields.all_of("worst")
+        ),
+    )
+
+
+def _proof_in(predicate: _Fields, verdict: Verdict) -> view.Proof:
+    """What a certificate says of the proof: the number that it rests on, and the shares."""
+    guarantee, search = predicate.of("guarantee"), predicate.of("search")
+    shares, value = guarantee.of("shares"), guarantee.finite("value")
+    wanted = _QUANTITIES.get(verdict)
+    if guarantee.text("quantity") != wanted:
+        raise ReportError(f"{guarantee.where}: what is {verdict.value} must rest on {wanted}")
+    proved, undecided = _share(shares, "proved"), _share(shares, "undecided")
+    possible = 0.0 if proved == 1.0 else min(1.0, math.nextafter(1.0 - proved, math.inf))
+    return view.Proof(
+        bound=value if verdict is Verdict.PROVED else math.inf,
+        per_output=(),
+        boxes=search.count("boxes"),
+        proved_mass=proved,
+        violated_mass=_share(shares, "violated"),
+        undecided_mass=undecided,
+        violation_upper=value if verdict is Verdict.BOUNDED else possible,
+        complete=undecided == 0.0,
+        stopped=search.text("stopped"),
+        reason=search.text("reason", "") or "not part of a certificate of this kind",
+        pairing=search.text("pairing", ""),
+        worst=(),
+    )
+
+
+_QUANTITIES = {
+    Verdict.PROVED: "proof.bound",
+    Verdict.BOUNDED: "proof.violation_upper",
+    Verdict.CERTIFIED: "statistics.violation_upper",
+}
+
+
+def _sampling(predicate: _Fields) -> view.Statistics:
+    """What a certificate says of the draws: all that P(d > ε) follows from, and no more."""
+    fields, shares = predicate.of("sampling"), predicate.of("guarantee").of("shares")
+    plan = fields.of("plan")
+    return view.Statistics(
+        method=plan.text("method"),
+        stopped=fields.text("stopped"),
+        drawn=fields.count("drawn"),
+        samples=fields.count("samples"),
+        violations=fields.whole("violations"),
+        violation_upper=fields.number("violation_upper"),
+        violation_lower=None,
+        mean_upper=None,
+        mean_method="",
+        mean_reason="not part of a certificate",
+        maximum=None,
+        quantiles=(),
+        range=None,
+        range_source="",
+        range_exceeded=False,
+        sampled_mass=_share(shares, "undecided"),
+        confidence=_share(plan, "confidence"),
+        family=plan.count("family"),
+        ledger=_ledger(plan),
+        seed=plan.whole("seed"),
+        plan_sha256=fields.text("plan_sha256", ""),
+        histogram=None,
+    )
+
+
+def _ledger(plan: _Fields) -> tuple[tuple[str, float], ...]:
+    return tuple(
+        (entry.text("statement"), entry.finite("alpha")) for entry in plan.all_of("alpha_ledger")
+    )
+
+
+def _share(fields: _Fields, key: str) -> float:
+    value = fields.finite(key)
+    if not 0.0 <= value <= 1.0:
+        raise ReportError(f"{key} must be a probability, not {value!r}")
+    return value
+
+
+def _statistics(fields: _Fields) -> view.Statistics:
+    plan, remainder = fields.of("plan"), fields.of("remainder")
+    return view.Statistics(
+        method=fields.text("method"),
+        stopped=fields.text("stopped"),
+        drawn=fields.count("drawn"),
+        samples=fields.count("samples"),
+        violations=fields.whole("violations"),
+        violation_upper=fields.number("violation_upper"),
+        violation_lower=fields.number("violation_lower"),
+        mean_upper=fields.number("mean_upper"),
+        mean_method=fields.text("mean_method", ""),
+        mean_reason=fields.text("mean_reason", ""),
+        maximum=fields.bound("maximum"),
+        quantiles=tuple(
+            view.Quantile(quantile.plain("level") or 0.0, upper)
+            for quantile in fields.all_of("quantiles")
+            if (upper := quantile.number("upper")) is not None
+        ),
+        range=remainder.bound("range"),
+        range_source=remainder.text("range_source", ""),
+        range_exceeded=fields.true("range_exceeded"),
+        sampled_mass=_share(remainder, "mass_upper"),
+        confidence=_share(fields, "confidence"),
+        family=plan.count("family"),
+        ledger=_ledger(plan),
+        seed=plan.whole("seed"),
+        plan_sha256=fields.text("plan_sha256", ""),
+        histogram=_histogram(fields.of("histogram")) if "histogram" in fields else None,
+    )
+
+
+def _histogram(fields: _Fields) -> view.Histogram | None:
+    counts = fields.items("counts")
+    if not all(isinstance(count, int) and 0 <= count < 2**53 for count in counts):
+        raise ReportError("the counts of a histogram must be whole numbers, not negative")
+    if not 1 <= len(counts) <= 1000:
+        raise ReportError("a histogram has between 1 and 1,000 bins")
+    return view.Histogram(fields.finite("upper"), tuple(counts), fields.count("infinite"))
+
+
+def _witness(fields: _Fields) -> view.Witness:
+    return view.Witness(
+        input=fields.numbers("input"),
+        box=fields.count("box"),
+        original_output=fields.numbers("original_output"),
+        compressed_output=fields.numbers("compressed_output"),
+        divergence=fields.bound("divergence"),
+        runtime=fields.text("runtime"),
+    )
