@@ -10,6 +10,7 @@ not pass. What was inconclusive is never kept: another run may get further.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -70,8 +71,17 @@ def _entry(
     try:
         report, cached = _judged(job, configuration, folder, progress, check)
     except (SimcertError, OSError) as error:
-        return Entry(job.name, None, error=printable(str(error)), location=job.location)
+        folder_name = f"{configuration.path.resolve().parent}{os.sep}"
+        message = printable(_said(error).replace(folder_name, ""))
+        return Entry(job.name, None, error=message, location=job.location)
     return Entry(job.name, report, location=job.location, cached=cached)
+
+
+def _said(error: Exception) -> str:
+    """What went wrong, without the number of the system's error."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _judged(
