@@ -87,8 +87,10 @@ class Interval(NamedTuple):
         return Interval(lower, upper).snapped()
 
     def snapped(self) -> Interval:
-        """Move ends that are closer to 0 than SMALL outward, to 0 or to SMALL."""
+        """Move ends that are closer to 0 than SMALL outward, to 0 or SMALL; NaN is no bound."""
         lower, upper = self
+        lower = np.where(np.isnan(lower), -np.inf, lower)
+        upper = np.where(np.isnan(upper), np.inf, upper)
         lower = np.where((lower < 0) & (lower > -SMALL), -SMALL, lower)
         lower = np.where((lower > 0) & (lower < SMALL), 0.0, lower)
         upper = np.where((upper > 0) & (upper < SMALL), SMALL, upper)
@@ -129,7 +131,8 @@ class _Map:
         self.weight = weight
         self.absolute = None if weight is None else np.abs(weight)
         self.bias = bias
-        self.factor = gamma((1 if weight is None else weight.shape[1]) + terms)
+        # Forward a sum has as many terms as the weight has columns, backward as it has rows.
+        self.factor = gamma(len(bias) + (0 if weight is None else weight.shape[1]) + terms)
         self._identity = identity
 
     def apply(self, x: Float) -> Float:

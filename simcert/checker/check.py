@@ -121,6 +121,8 @@ def check(
         except CheckError as error:
             holds, detail = False, str(error)
             cannot = isinstance(error, CannotCheckError)
+        except RecursionError:
+            holds, detail = False, "the file nests too deeply"
         step = Step(len(steps) + 1, name, holds, detail, time.monotonic() - start)
         steps.append(step)
         if told is not None:

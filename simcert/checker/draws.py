@@ -5,7 +5,8 @@ The files run in ONNX Runtime, which is imported only here. Uniform draws need n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class Runner:
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
         self._input: Interface = interface(data)
-        self._session: Any = onnxruntime.InferenceSession(
-            data, options, providers=["CPUExecutionProvider"]
+        self._session: Any = _made(
+            lambda: onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         )
         batched = bool(self._input.input_shape) and self._input.input_shape[0] is None
         self._rows = _ROWS if batched else 1
@@ -51,9 +52,33 @@ class Runner:
             rows = x[start : start + self._rows]
             shape = (len(rows), *self._input.sample[1:]) if self._rows > 1 else self._input.sample
             feed = {self._input.input_name: rows.astype(self._input.input_type).reshape(shape)}
-            (output,) = self._session.run(None, feed)
+            (output,) = _made(partial(self._session.run, None, feed))
             found.append(np.asarray(output, dtype=np.float64).reshape(len(rows), -1))
         return np.concatenate(found)
+
+
+def _made(action: Callable[[], Any]) -> Any:
+    """Return what ONNX Runtime makes.
+
+    Raises:
+        CannotCheckError: it fails.
+    """
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    failures = (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NotImplemented,
+        state.RuntimeException,
+        RuntimeError,
+        ValueError,
+    )
+    try:
+        return action()
+    except failures as error:
+        raise CannotCheckError(f"ONNX Runtime cannot run a file: {error}") from error
 
 
 def violations(
@@ -82,6 +107,8 @@ def violations(
             raise CheckError("fewer points than draws")
         drawn += len(x)
         outputs = [runner.run(x) for runner in runners]
+        if outputs[0].shape != outputs[1].shape:
+            raise CheckError("the two networks have different numbers of outputs")
         columns = list(claim.compared(outputs[0].shape[1]))
         d = measured(claim.divergence, outputs[0][:, columns], outputs[1][:, columns])
         found.append(~(d <= claim.tolerance))

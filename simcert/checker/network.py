@@ -225,9 +225,10 @@ def _numbers(proto: Message, name: str, kind: int) -> NDArray[np.generic]:
         raw = proto.packed(10)
     else:
         stored = np.array(proto.integers(7 if kind == 7 else 5), dtype=np.int64)
-        if kind == 10:
-            return stored.astype("<u2").view("<f2")
-        return stored
+        limits = np.iinfo(np.uint16 if kind == 10 else element)
+        if stored.size and not (stored.min() >= limits.min and stored.max() <= limits.max):
+            raise CheckError(f"tensor {name!r} holds a number outside the range of its type")
+        return stored.astype("<u2").view("<f2") if kind == 10 else stored
     if len(raw) % element.itemsize:
         raise CheckError(f"tensor {name!r} ends in the middle of a number")
     return np.frombuffer(raw, dtype=element)
@@ -299,7 +300,10 @@ class _Node:
 
     def __init__(self, proto: Message, values: dict[str, _Value]) -> None:
         self.operator = proto.text(4)
-        self._attributes = {item.text(1): item for item in proto.messages(5)}
+        attributes = proto.messages(5)
+        self._attributes = {item.text(1): item for item in attributes}
+        if len(self._attributes) != len(attributes):
+            raise CheckError(f"{self.operator} has an attribute twice")
         self._read: set[str] = set()
         self._operands: list[_Value | None] = []
         for name in proto.texts(1):
@@ -338,23 +342,23 @@ class _Node:
         return value.astype(np.float64)
 
     def integer(self, name: str, default: int) -> int:
-        item = self._attribute(name)
+        item = self._attribute(name, 2)
         return default if item is None else item.integer(3)
 
     def integers(self, name: str, default: list[int]) -> list[int]:
-        item = self._attribute(name)
+        item = self._attribute(name, 7)
         return default if item is None else item.integers(8)
 
     def real(self, name: str, default: float) -> float:
-        item = self._attribute(name)
+        item = self._attribute(name, 1)
         return default if item is None else item.real(2)
 
     def text(self, name: str, default: str) -> str:
-        item = self._attribute(name)
+        item = self._attribute(name, 3)
         return default if item is None else item.text(4)
 
     def tensor(self, name: str) -> Constant:
-        item = self._attribute(name)
+        item = self._attribute(name, 4)
         if item is None or 5 not in item:
             raise CannotCheckError(f"{self.operator} without {name}")
         return _tensor(item.message(5))
@@ -364,9 +368,13 @@ class _Node:
         if rest := sorted(self._attributes.keys() - self._read):
             raise CannotCheckError(f"{self.operator} with {', '.join(rest)}")
 
-    def _attribute(self, name: str) -> Message | None:
+    def _attribute(self, name: str, kind: int) -> Message | None:
+        """Return an attribute, whose declared type must be ``kind`` (AttributeProto.type)."""
         self._read.add(name)
-        return self._attributes.get(name)
+        item = self._attributes.get(name)
+        if item is not None and item.integer(20) != kind:
+            raise CannotCheckError(f"{self.operator} with {name} of another type")
+        return item
 
 
 def _apply(builder: _Builder, proto: Message, values: dict[str, _Value]) -> None:

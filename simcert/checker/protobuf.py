@@ -14,11 +14,16 @@ from simcert.checker.errors import CheckError
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
 _LONGEST_VARINT = 10
 
+_FIXED = (_EIGHT_BYTES, _FOUR_BYTES)
+
 Value = int | bytes
 
 
 class Message:
     """The fields of one message, by number, in the order of the file.
+
+    A field must have the wire type that its kind asks for: protobuf's own reader takes one of
+    another type for a field that it does not know, so reading on would be reading something else.
 
     Args:
         data: the bytes of the message.
@@ -28,37 +33,27 @@ class Message:
     """
 
     def __init__(self, data: bytes) -> None:
-        self._fields: dict[int, list[Value]] = {}
-        for number, value in _fields(data):
-            self._fields.setdefault(number, []).append(value)
+        self._fields: dict[int, list[tuple[int, Value]]] = {}
+        for number, wire, value in _fields(data):
+            self._fields.setdefault(number, []).append((wire, value))
 
     def __contains__(self, number: int) -> bool:
         return number in self._fields
 
     def integer(self, number: int, default: int = 0) -> int:
         """Return a whole number, int32 or int64."""
-        value = self._single(number)
-        if value is None:
-            return default
-        if not isinstance(value, int):
-            raise CheckError(f"not an ONNX file: field {number} is not a number")
-        return _signed(value)
+        value = self._single(number, _VARINT)
+        return _signed(value) if isinstance(value, int) else default
 
     def real(self, number: int) -> float:
         """Return a number of type float; 0 where it is absent."""
-        value = self._single(number)
-        if value is None:
-            return 0.0
-        if not isinstance(value, bytes) or len(value) != 4:
-            raise CheckError(f"not an ONNX file: field {number} is not a float")
-        return float(struct.unpack("<f", value)[0])
+        value = self._single(number, _FOUR_BYTES)
+        return float(struct.unpack("<f", value)[0]) if isinstance(value, bytes) else 0.0
 
     def data(self, number: int) -> bytes:
         """Return bytes; empty where the field is absent."""
-        value = self._single(number)
-        if isinstance(value, int):
-            raise CheckError(f"not an ONNX file: field {number} is a number")
-        return b"" if value is None else value
+        value = self._single(number, _LENGTH)
+        return value if isinstance(value, bytes) else b""
 
     def text(self, number: int) -> str:
         """Return a string; empty where the field is absent."""
@@ -66,7 +61,7 @@ class Message:
 
     def texts(self, number: int) -> list[str]:
         """Return all strings of a repeated field."""
-        return [_text(value) for value in self._repeated_bytes(number)]
+        return [_text(value) for value in self._parts(number)]
 
     def message(self, number: int) -> Message:
         """Return a message; an empty one where the field is absent."""
@@ -74,12 +69,12 @@ class Message:
 
     def messages(self, number: int) -> list[Message]:
         """Return all messages of a repeated field."""
-        return [Message(value) for value in self._repeated_bytes(number)]
+        return [Message(value) for value in self._parts(number)]
 
     def integers(self, number: int) -> list[int]:
         """Return all whole numbers of a repeated field, packed or not."""
         found: list[int] = []
-        for value in self._fields.get(number, []):
+        for value in self._repeated(number, _LENGTH, _VARINT):
             if isinstance(value, int):
                 found.append(_signed(value))
                 continue
@@ -91,23 +86,26 @@ class Message:
 
     def packed(self, number: int) -> bytes:
         """Return the bytes of all fixed-size numbers of a repeated field, packed or not."""
-        return b"".join(self._repeated_bytes(number))
+        parts = self._repeated(number, _LENGTH, *_FIXED)
+        return b"".join(part for part in parts if isinstance(part, bytes))
 
-    def _single(self, number: int) -> Value | None:
-        values = self._fields.get(number, [])
+    def _single(self, number: int, wire: int) -> Value | None:
+        values = self._repeated(number, wire)
         if len(values) > 1:
             raise CheckError(f"not an ONNX file: field {number} occurs {len(values)} times")
         return values[0] if values else None
 
-    def _repeated_bytes(self, number: int) -> list[bytes]:
+    def _parts(self, number: int) -> list[bytes]:
+        return [part for part in self._repeated(number, _LENGTH) if isinstance(part, bytes)]
+
+    def _repeated(self, number: int, *wires: int) -> list[Value]:
         values = self._fields.get(number, [])
-        found = [value for value in values if isinstance(value, bytes)]
-        if len(found) != len(values):
-            raise CheckError(f"not an ONNX file: field {number} is a number")
-        return found
+        if any(wire not in wires for wire, _ in values):
+            raise CheckError(f"not an ONNX file: field {number} is of another type")
+        return [value for _, value in values]
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
+def _fields(data: bytes) -> Iterator[tuple[int, int, Value]]:
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)
@@ -116,7 +114,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
             raise CheckError("not an ONNX file: field 0")
         if wire == _VARINT:
             value, position = _varint(data, position)
-            yield number, value
+            yield number, wire, value
             continue
         if wire == _LENGTH:
             size, position = _varint(data, position)
@@ -126,7 +124,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, Value]]:
             raise CheckError(f"not an ONNX file: wire type {wire}")
         if size > len(data) - position:
             raise CheckError("not an ONNX file: it ends in the middle of a field")
-        yield number, data[position : position + size]
+        yield number, wire, data[position : position + size]
         position += size
 
 

@@ -81,6 +81,19 @@ def test_exact_arithmetic_finds_the_same(tmp_path: Path, noise: float) -> None:
     assert (values <= exact.upper + 1e-12).all()
 
 
+@pytest.mark.parametrize("sizes", [[2, 300, 1], [300, 2, 1], [3, 20, 20, 20, 2]])
+def test_rounding_is_covered(tmp_path: Path, sizes: list[int]) -> None:
+    """At a point the value is known exactly: the bounds of float64 must contain it."""
+    for seed in range(3):
+        f, g = networks(tmp_path, sizes, seed, 1e-6)
+        x = np.random.default_rng(seed).uniform(-1e6, 1e6, (4, sizes[0]))
+        coefficients = functions(f.outputs)
+        near, exact = (kind(f, g).bound(x, x, *coefficients) for kind in (Pair, ExactPair))
+        assert (near.lower <= exact.lower).all()
+        assert (exact.upper <= near.upper).all()
+        assert (np.nextafter(exact.lower, np.inf) >= exact.upper).all()
+
+
 def test_a_cancellation_that_rounding_would_hide(tmp_path: Path) -> None:
     """g = relu(x + 2^24) − 2^24: over the reals equal to f = relu(x) on [0, 4]."""
     one = np.ones((1, 1))
