@@ -17,6 +17,7 @@ from simcert.report.printable import printable
 _COMMANDS = {
     "verify": "Verify that a compressed network behaves like the original.",
     "prune": "Compress a network.",
+    "sweep": "Compress in many ways, verify each, name the smallest that is good enough.",
     "check": "Re-establish a certificate, independently.",
     "sign": "Sign a certificate.",
     "gate": "Verify every claim of a project and say whether all hold.",
