@@ -92,7 +92,10 @@ def attack(
         if time.monotonic() > deadline:
             break
         x = x.detach().requires_grad_()
-        surrogate(f(x), g(x), claim).sum().backward()  # type: ignore[no-untyped-call]
+        height = surrogate(f(x), g(x), claim).sum()
+        if not height.requires_grad:
+            break  # networks that are constant almost everywhere, such as spiking ones
+        height.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             gradient = torch.zeros_like(x) if x.grad is None else x.grad
             x = x + step * torch.sign(gradient)
