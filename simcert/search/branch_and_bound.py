@@ -272,11 +272,18 @@ class BranchAndBound:
             self._closed_mean += float(np.nan_to_num(boxes.mass * boxes.bound, nan=np.inf).sum())
 
     def _score(self, boxes: Boxes, bounds: RowBounds, lower: Float, upper: Float) -> Float:
-        """Return Σ |coefficient| · width over the functions that matter, (B, inputs)."""
-        slope = torch.maximum(bounds.lower_slope.abs(), bounds.upper_slope.abs()).cpu().numpy()
-        keeping = self._keeping(lower, upper)
-        score: Float = np.einsum("bs,bsn->bn", keeping.astype(np.float64), slope)
-        return score * (boxes.upper - boxes.lower)
+        """Return what a cut in each dimension promises, (B, inputs).
+
+        The sum over the functions that matter of the squared share that a dimension has in the
+        spread of its linear bounds: ((|lower slope| + |upper slope|) · width / bound)².
+        """
+        slope = (bounds.lower_slope.abs() + bounds.upper_slope.abs()).cpu().numpy()
+        spread = slope * (boxes.upper - boxes.lower)[:, None]
+        size = np.maximum(np.maximum(np.abs(lower), np.abs(upper)), np.finfo(np.float64).tiny)
+        with np.errstate(over="ignore", invalid="ignore"):
+            share = spread / size[..., None]
+            score: Float = np.where(self._keeping(lower, upper)[..., None], share**2, 0.0).sum(1)
+        return score
 
     def _keeping(self, lower: Float, upper: Float) -> NDArray[np.bool_]:
         """Return which functions (B, S) a cut should tighten.
