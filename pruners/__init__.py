@@ -4,7 +4,8 @@
 >>> print(small.report)
 >>> small.save("network-sparse.onnx")
 
-A new compressor is one file: a function under ``@compressor`` that reads a :class:`Network`,
+Methods that look at data take ``calibration``, an array or a .npy or .npz file; ``finetune`` trains
+what is left. A new compressor is one file: a function under ``@compressor`` that reads a :class:`Network`,
 replaces tensors and returns what ``finish`` gives; the import below enters it into ``METHODS``.
 """
 

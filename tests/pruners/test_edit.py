@@ -25,6 +25,12 @@ def test_sparsity_zero_gives_the_file_byte_for_byte(real):
     assert "byte for byte" in str(compressed.report)
 
 
+@pytest.mark.parametrize("method", ["wanda", "lamp", "slamp", "agf"])
+def test_sparsity_zero_changes_nothing_with_any_method(network, digits, options, method):
+    given = options(method, digits["images"][:20], digits["labels"][:20]) | {"sparsity": 0}
+    assert pruners.METHODS[method](network, **given).data == network.read_bytes()
+
+
 def test_everything_but_the_weights_survives(real):
     before = onnx.ModelProto.FromString(real)
     after = onnx.ModelProto.FromString(pruners.magnitude(real, sparsity=0.5).data)
