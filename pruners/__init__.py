@@ -5,8 +5,9 @@
 >>> small.save("network-sparse.onnx")
 
 Methods that look at data take ``calibration``, an array or a .npy or .npz file; ``finetune`` trains
-what is left. A new compressor is one file: a function under ``@compressor`` that reads a :class:`Network`,
-replaces tensors and returns what ``finish`` gives; the import below enters it into ``METHODS``.
+what is left. A new compressor is one file: a function under ``@compressor`` that reads a
+:class:`Network`, replaces tensors and returns what ``finish`` gives; the import below enters it
+into ``METHODS``.
 """
 
 from pruners.agf import agf

@@ -256,9 +256,8 @@ def _composed(network: Network, made: Mapping[str, list[int]]) -> dict[str, list
     """The channels that stay, as numbered in the original of the first structural pruning."""
     try:
         earlier = json.loads(network.graph.metadata.get(KEPT, "{}"))
-        first = {
-            node: [earlier[node][i] for i in stay] for node, stay in made.items() if node in earlier
-        }
-    except (ValueError, TypeError, IndexError) as error:
+        first = {node: [earlier[node][i] for i in made[node]] for node in made if node in earlier}
+        composed: dict[str, list[int]] = {**earlier, **made, **first}
+    except (ValueError, TypeError, LookupError) as error:
         raise ModelError(f"metadata {KEPT!r} is not a map of kept channels") from error
-    return {**earlier, **made, **first}
+    return composed

@@ -68,7 +68,7 @@ class ChannelGraph:
     obstacles: set[str] = field(default_factory=set)
     _parent: list[int] = field(default_factory=lambda: [FROZEN])
     _users: dict[str, set[int]] = field(default_factory=dict)
-    _group: dict[int, int] = field(default_factory=dict)
+    _index: int = 0
 
     @classmethod
     def of(cls, graph: Graph, stored: AbstractSet[str]) -> ChannelGraph:

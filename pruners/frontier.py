@@ -6,7 +6,7 @@ spends α/K, so that all K statements hold together with confidence 1 − α.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -227,10 +227,7 @@ def sweep(
                 path, variant.path, claim, seed=variant.seed, family=family, **verification
             )
             accuracy = None if labelled is None else labelled.accuracy(variant.path)
-            variant = Variant(
-                *(variant.method, variant.options, variant.seed, variant.path, variant.cost),
-                *(result, accuracy),
-            )
+            variant = replace(variant, result=result, accuracy=accuracy)
         done.append(variant)
     network = Network(path)
     accuracy = None if labelled is None else labelled.accuracy(path)

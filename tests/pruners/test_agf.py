@@ -400,8 +400,9 @@ def test_an_unknown_operator_is_refused_by_name(build):
         pruners.agf(model, sparsity=0.5, calibration=np.zeros((2, 8)))
 
 
-def test_a_damaged_map_is_refused(example, digits):
+@pytest.mark.parametrize("value", ["{", "[1]", "3", '{"layer_1": [0]}', '{"layer_1": {"a": 1}}'])
+def test_a_damaged_map_is_refused(example, digits, value):
     model = onnx.load(example("mlp"))
-    model.metadata_props.add(key=KEPT, value='{"layer_1": [0]}')
+    model.metadata_props.add(key=KEPT, value=value)
     with pytest.raises(ModelError, match="map of kept channels"):
         pruners.agf(model.SerializeToString(), sparsity=0.5, calibration=digits["images"])
