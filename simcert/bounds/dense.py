@@ -680,7 +680,7 @@ class DensePropagator:
         delta: coefficients c_δ (S, outputs).
     """
 
-    part = 32
+    part: int | None = 32
 
     def __init__(self, layers: Layers, f: Tensor, g: Tensor, delta: Tensor) -> None:
         self._layers = layers

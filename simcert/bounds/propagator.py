@@ -122,7 +122,7 @@ class Propagator:
         for index in sorted(_read_by_relu(dual) - _exact_by_intervals(dual)):
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
-        self.part = _SMALL_PART if self._width <= _SMALL else 1 << 62
+        self.part = _SMALL_PART if self._width <= _SMALL else None
         self._equal = is_equal(dual) and not bool(f.any() or g.any())
         self._functions: list[LinearMap] = [
             Dense(c) if bool(c.any()) else Zero(*c.T.shape) for c in self._coefficients

@@ -1,6 +1,7 @@
 """The command line: one command a file, loaded when it is used; the only place that prints."""
 
 import io
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ import click
 from simcert.cli.status import Status
 from simcert.errors import SimcertError
 from simcert.report.printable import printable
+
+# Matrices are small here, and idle threads of a matrix library wait actively; before it loads.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 _COMMANDS = {
     "verify": "Verify that a compressed network behaves like the original.",

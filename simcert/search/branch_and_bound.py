@@ -68,7 +68,7 @@ class Found:
     @property
     def undecided_lower(self) -> float:
         """Probability of the undecided boxes, rounded down."""
-        return min(1.0, math.fsum(self.undecided.mass)) * _share(self.undecided)
+        return min(1.0, _lower_mass(self.undecided))
 
     @property
     def undecided_mass(self) -> float:
@@ -216,13 +216,16 @@ class BranchAndBound:
             self._propagator = DensePropagator(self._dense, *self._functions)
             self._dense = None
         propagator, boxes = self._propagator, self._current
+        size = propagator.part
 
-        def part(first: int) -> RowBounds:
-            own = boxes.take(slice(first, first + propagator.part))
+        def bound(own: Boxes) -> RowBounds:
             lower, upper = torch.as_tensor(own.lower), torch.as_tensor(own.upper)
             return propagator.bound(lower, upper, torch.as_tensor(own.inherited), deadline)
 
-        return RowBounds.joined(self._workers.map(part, range(0, len(boxes), propagator.part)))
+        if size is None:  # a wide network: its operations use torch's own threads
+            return bound(boxes)
+        parts = [boxes.take(slice(i, i + size)) for i in range(0, len(boxes), size)]
+        return RowBounds.joined(self._workers.map(bound, parts))
 
     def _settle(self, bounds: RowBounds) -> None:
         """Close, mark as violated, or split the boxes of ``_current``."""
@@ -242,7 +245,7 @@ class BranchAndBound:
         self._violated.extend(boxes.node[violated].tolist())
         mass = float(boxes.mass[violated].sum())
         self._violated_upper += mass
-        self._violated_lower += mass * _share(boxes)
+        self._violated_lower += _lower_mass(boxes.take(violated))
 
         score = self._score(boxes, bounds, lower, upper)
         halves, narrow, cuts = split(
@@ -311,7 +314,12 @@ class BranchAndBound:
         self._candidate = best_of(self._candidate, points, boxes.root, self._evaluate(points))
 
 
-def _share(boxes: Boxes) -> float:
-    """Return the factor that makes masses, rounded up by 2^-38 per input, lower bounds."""
+def _lower_mass(boxes: Boxes) -> float:
+    """Return the probability of the boxes, rounded down.
+
+    A mass is rounded up by 2^-38 per input; one that underflowed stands at the smallest normal
+    number, whatever it was.
+    """
     inputs: int = boxes.lower.shape[1]
-    return max(0.0, 1.0 - (inputs + 2) * 2.0**-36)
+    share = max(0.0, 1.0 - (inputs + 2) * 2.0**-36)
+    return share * math.fsum(np.maximum(boxes.mass - 2 * np.finfo(np.float64).tiny, 0.0))

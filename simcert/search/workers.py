@@ -16,9 +16,8 @@ Answer = TypeVar("Answer")
 class Workers:
     """A few threads for independent parts of one job.
 
-    While several parts are under way each tensor operation runs on one thread: threads within an
-    operation wait for each other actively, which collapses beside other busy processes. A job of
-    one part runs where it is called, with whatever threads torch has there.
+    Each tensor operation of a part runs on one thread: threads within an operation wait for each
+    other actively, which collapses beside other busy processes.
 
     Args:
         threads: how many parts are under way at once.
@@ -30,7 +29,5 @@ class Workers:
 
     def map(self, function: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
         """Return the function of each item, in order; the first exception is raised."""
-        if len(items) == 1:
-            return [function(items[0])]
         with self._libraries.limit(limits=1):
             return list(self._pool.map(function, items))
