@@ -11,14 +11,17 @@ import math
 import platform
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from simcert.bounds import Propagator
 from simcert.claim import Claim
-from simcert.errors import ClaimError, PairError, UnsupportedOperatorError
+from simcert.errors import ClaimError, ModelError, PairError, UnsupportedOperatorError
 from simcert.evidence import Evidence
 from simcert.model import Model, load
 from simcert.model.executor import Executor
@@ -47,6 +50,30 @@ _ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
 
 _PILOT_BOXES = 1000
 """Boxes of the short search that comes before the first look at a probability."""
+
+_RANDOM = frozenset(
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
+"""Operators that draw: two sessions draw the same numbers, which makes a noise look like none."""
+
+_FLOAT32_ROUNDING = 2.0**-14
+"""Of the outputs' size: what a float32 run may be off by before it contradicts a proof."""
+
+_SOFTMAX_ROUNDING = 2.0**-40
+"""Of the outputs' size: more than the rounding of a divergence of softmax in float64."""
+
+_CONFIRMED = 16
+"""Inputs with d > ε whose outputs are bounded, the greatest d first."""
+
+_NO_MASS = 2.0**-900
+"""Probabilities below this cannot be written in tickets, and need not be."""
 
 
 def verify(
@@ -159,6 +186,9 @@ class _Pair:
             )
         claim.divergence.check(f.outputs)
         claim = replace(claim, region=claim.region.rounded_outward(f.dtype))
+        _check_mass(claim)
+        for model, runtime in zip(models, (f, g), strict=True):
+            _refuse_random(model, runtime, claim)
         networks: tuple[Network, Network] | None = None
         dual, reason = None, ""
         try:
@@ -180,33 +210,120 @@ class _Pair:
 
         A float32 run may exceed that by its rounding; up to 2^-14 of the outputs' size such a draw
         counts as ``proved``. One that exceeds it by more contradicts the proof and is left as it
-        is, to be reported.
+        is, to be reported; so is one that is not finite.
         """
 
         def run(x: Float) -> Float:
             f, g = self.f.run(x), self.g.run(x)
             d = self.claim.divergence.evaluate(f, g)
-            rounding = 2.0**-14 * np.maximum(np.abs(f), np.abs(g)).max(axis=1)
-            return np.where((d > proved) & (d <= proved + rounding), proved, d)
+            rounding = _FLOAT32_ROUNDING * np.maximum(np.abs(f), np.abs(g)).max(axis=1)
+            close = np.isfinite(rounding) & (d > proved) & (d <= proved + rounding)
+            return np.where(close, proved, d)
 
         return run
 
     def exceeding(self, x: Float) -> Float:
         """Return d (n,), where it exceeds ε the lesser of what was run and what is real.
 
-        The claim is about the networks over the reals. A difference above ε that is only the
-        float32 run's rounding is no witness against it.
+        The claim is about the networks over the reals. A difference above ε that is only rounding,
+        of the float32 run, of the float64 one or of the divergence, is no witness against it.
         """
-        d = self.measured(x)
-        above = np.zeros(len(d), dtype=bool)
-        if self.claim.tolerance is not None:
-            above = d > self.claim.tolerance
-        if self.networks is not None and above.any():
-            points = torch.as_tensor(x[above])
-            with torch.no_grad():
-                outputs = [network(points).numpy() for network in self.networks]
-            d[above] = np.fmin(d[above], self.claim.divergence.evaluate(*outputs))
+        d, tolerance = self.measured(x), self.claim.tolerance
+        if tolerance is None or self.networks is None:
+            return d
+        above = np.flatnonzero(d > tolerance)
+        if len(above):
+            d[above] = np.fmin(d[above], self._real(x[above]))
+            above = above[d[above] > tolerance]
+        if len(above) and self.claim.max_violation is None:
+            first = above[np.argsort(-d[above], kind="stable")[:_CONFIRMED]]
+            doubtful = np.setdiff1d(above, first[self._confirmed(x[first], tolerance)])
+            d[doubtful] = tolerance
         return d
+
+    def _real(self, x: Float) -> Float:
+        """Return d (n,) of the two networks in float64."""
+        assert self.networks is not None  # noqa: S101 - for the type checker
+        points = torch.as_tensor(x)
+        with torch.no_grad():
+            outputs = [network(points).numpy() for network in self.networks]
+        return self.claim.divergence.evaluate(*outputs)
+
+    def _confirmed(self, x: Float, tolerance: float) -> NDArray[np.bool_]:
+        """Whether d > ε (n,) whatever was rounded on the way: bounds on boxes that are points.
+
+        A divergence of softmax has no lower bound; there d is above ε by more than the rounding of
+        its own formula.
+        """
+        divergence = self.claim.divergence
+        if divergence.unit == "nats":
+            size = np.maximum(np.abs(self.f.run(x)), np.abs(self.g.run(x))).max(axis=1)
+            d = np.fmin(self.measured(x), self._real(x))
+            surely: NDArray[np.bool_] = d > tolerance + _SOFTMAX_ROUNDING * (1.0 + size)
+            return surely
+        if self._propagator is None:
+            return np.ones(len(x), dtype=bool)
+        points = torch.as_tensor(x)
+        bounds = self._propagator.bound(points, points)
+        confirmed: NDArray[np.bool_] = (
+            divergence.lower(bounds.lower.numpy(), bounds.upper.numpy()) > tolerance
+        )
+        return confirmed
+
+    @cached_property
+    def _propagator(self) -> Propagator | None:
+        if self.dual is None:
+            return None
+        rows = self.claim.divergence.rows(self.dual.outputs)
+        f, g, delta = (torch.as_tensor(c) for c in (rows.f, rows.g, rows.difference))
+        return Propagator(self.dual, f, g, delta)
+
+    def contradicts(self, candidate: Candidate | None, bound: float) -> bool:
+        """Whether d exceeds a proved bound at an input, as run and in float64, beyond rounding."""
+        if candidate is None or self.networks is None or not math.isfinite(bound):
+            return False
+        x = candidate.input[None]
+        f, g = self.f.run(x), self.g.run(x)
+        size = float(np.maximum(np.abs(f), np.abs(g)).max())
+        d = np.fmin(self.claim.divergence.evaluate(f, g), self._real(x))[0]
+        return bool(d > bound + _FLOAT32_ROUNDING * size)
+
+
+def _check_mass(claim: Claim) -> None:
+    """Refuse a distribution whose probabilities float64 does not hold on this region.
+
+    Raises:
+        ClaimError: the computed probability of the whole region is not 1.
+    """
+    region = claim.region
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = claim.distribution.mass(region.lower, region.upper, region.lower, region.upper)
+    if not (np.abs(whole - 1.0) <= 1e-3).all():
+        raise ClaimError(
+            f"{region.source}: the probabilities of {claim.distribution.spec} on boxes of this "
+            "size leave the range of float64; choose a smaller region or scale"
+        )
+
+
+def _refuse_random(model: Model, runtime: Runtime, claim: Claim) -> None:
+    """Refuse a network that answers one input in more than one way.
+
+    Raises:
+        ModelError: naming the operator, if it is one that is known to draw.
+    """
+    for node in model.graph.nodes:
+        trains = node.operator == "Dropout" and len(node.inputs) > 2 and bool(node.inputs[2])
+        if node.operator in _RANDOM or trains:
+            raise ModelError(
+                f"{model.path}: operator {node.operator!r} (node {node.name!r}) draws random "
+                "numbers; a network without a definite output cannot be compared"
+            )
+    x = np.concatenate([claim.region.lower[:1], claim.region.upper[:1]])
+    if not np.array_equal(runtime.run_exact(x), runtime.run_exact(x), equal_nan=True):
+        raise ModelError(
+            f"{model.path}: two runs of one input differ; a network without a definite output "
+            "cannot be compared"
+        )
 
 
 # -- evidence --------------------------------------------------------------------------------
@@ -221,6 +338,7 @@ class _Evidence:
     statistics: Statistics | None
     witness: Witness | None
     looks: int
+    contradicted: bool = False
 
     @classmethod
     def gather(
@@ -273,7 +391,10 @@ class _Evidence:
             candidate = _better(pair, candidate, statistics)
             if _decides(statistics, claim):
                 break
-        return cls(found, _proof(pair, found), statistics, _replay(pair, candidate), looks)
+        contradicted = found is not None and pair.contradicts(candidate, found.bound)
+        return cls(
+            found, _proof(pair, found), statistics, _replay(pair, candidate), looks, contradicted
+        )
 
 
 def _sample(
@@ -369,7 +490,7 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
         )
         return Remainder(leaves, 1.0, 0.0, 0.0, 0.0, mass_lower=1.0)
     undecided = found.undecided.take(found.undecided.mass > 0)
-    if len(undecided) == 0:
+    if len(undecided) == 0 or found.undecided_mass < _NO_MASS:
         return None
     leaves = Leaves(
         undecided.lower,
@@ -401,7 +522,8 @@ def _proof(pair: _Pair, found: Found | None) -> Proof:
     undecided = found.undecided_mass if claimed else 1.0
     complete = claimed and len(found.undecided) == 0
     proved = 1.0 - undecided - found.violated_upper
-    proved = math.nextafter(max(0.0, proved), 0.0) if len(found.undecided) else proved
+    if len(found.undecided) or found.violated_upper > 0.0:
+        proved = math.nextafter(max(0.0, proved), 0.0)
     return Proof(
         bound=found.bound,
         per_output=claim.divergence.per_output(found.rows),
@@ -461,10 +583,15 @@ def _replay(pair: _Pair, candidate: Candidate | None) -> Witness | None:
 def _judge(claim: Claim, evidence: _Evidence) -> tuple[Verdict, tuple[str, ...]]:
     """Return the verdict and, sentence by sentence, what backs it. Comparisons are exact."""
     proof, statistics, witness = evidence.proof, evidence.statistics, evidence.witness
+    if evidence.contradicted:
+        return Verdict.INCONCLUSIVE, (
+            "A run exceeded the bound that was proved: proof and runs contradict each other. "
+            "Please report this pair.",
+        )
     if claim.tolerance is None:
         if math.isfinite(proof.bound):
             return Verdict.PROVED, ("The worst case is proved on every box of a partition.",)
-        if statistics is not None:
+        if statistics is not None and _states(statistics):
             return Verdict.CERTIFIED, ("No worst case is proved; the numbers rest on draws.",)
         return Verdict.INCONCLUSIVE, ("Neither a proof nor a draw was possible.",)
     if proof.complete and proof.bound <= claim.tolerance:
@@ -495,6 +622,12 @@ def _judge(claim: Claim, evidence: _Evidence) -> tuple[Verdict, tuple[str, ...]]
                 "draws were made from the undecided boxes only.",
             )
     return Verdict.INCONCLUSIVE, _unfinished(proof)
+
+
+def _states(statistics: Statistics) -> bool:
+    """Whether draws show anything: a mean or a quantile."""
+    numbers = (statistics.mean_upper, *(quantile.upper for quantile in statistics.quantiles))
+    return statistics.drawn > 0 and any(number is not None for number in numbers)
 
 
 def _unfinished(proof: Proof) -> tuple[str, ...]:
