@@ -271,7 +271,7 @@ class BranchAndBound:
         """Remember what is proved on boxes that are not split further."""
         self._closed_bound = max(self._closed_bound, float(boxes.bound.max(initial=0.0)))
         self._closed_rows = np.maximum(self._closed_rows, boxes.rows.max(axis=0, initial=0.0))
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             self._closed_mean += float(np.nan_to_num(boxes.mass * boxes.bound, nan=np.inf).sum())
 
     def _score(self, boxes: Boxes, bounds: RowBounds, lower: Float, upper: Float) -> Float:
@@ -281,10 +281,9 @@ class BranchAndBound:
         spread of its linear bounds: ((|lower slope| + |upper slope|) · width / bound)².
         """
         slope = (bounds.lower_slope.abs() + bounds.upper_slope.abs()).cpu().numpy()
-        spread = slope * (boxes.upper - boxes.lower)[:, None]
         size = np.maximum(np.maximum(np.abs(lower), np.abs(upper)), np.finfo(np.float64).tiny)
         with np.errstate(over="ignore", invalid="ignore"):
-            share = spread / size[..., None]
+            share = slope * (boxes.upper - boxes.lower)[:, None] / size[..., None]
             score: Float = np.where(self._keeping(lower, upper)[..., None], share**2, 0.0).sum(1)
         return score
 
