@@ -160,7 +160,8 @@ def test_the_main_job(data: Path, folder: Path, name: str) -> None:
     report = certificate.check()
     assert report.holds
     detail = next(step.detail for step in report.steps if "boxes" in step.detail)
-    leaves, boxes = (int(word.replace(",", "")) for word in re.findall(r"\d[\d,]*(?= (?:leaves|boxes))", detail))
+    counts = re.findall(r"\d[\d,]*(?= (?:leaves|boxes))", detail)
+    leaves, boxes = (int(count.replace(",", "")) for count in counts)
     assert leaves <= boxes < 2 * leaves
 
 
