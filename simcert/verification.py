@@ -40,6 +40,7 @@ from simcert.result import (
     WorstBox,
 )
 from simcert.sampling import Leaves, Remainder, Statistics, estimate, make_plan
+from simcert.sampling.moments import LARGEST
 from simcert.search import BranchAndBound, Candidate, Found, Network, attack
 from simcert.search.boxes import Float
 from simcert.search.witness import Evaluate, best_of
@@ -486,7 +487,7 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
             np.arange(region.boxes),
             region.lower,
             region.upper,
-            np.full(region.boxes, bound),
+            _ranges(np.full(region.boxes, bound)),
         )
         return Remainder(leaves, 1.0, 0.0, 0.0, 0.0, mass_lower=1.0)
     undecided = found.undecided.take(found.undecided.mass > 0)
@@ -499,7 +500,7 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
         undecided.root,
         region.lower,
         region.upper,
-        np.minimum(undecided.bound, prior),
+        _ranges(np.minimum(undecided.bound, prior)),
     )
     return Remainder(
         leaves,
@@ -510,6 +511,11 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
         decided_mean=found.decided_mean,
         violated_lower=found.violated_mass,
     )
+
+
+def _ranges(bound: Float) -> Float:
+    """Return proved bounds of d; none where their sums would leave the range of float64."""
+    return np.where(bound <= LARGEST, bound, np.inf)
 
 
 def _proof(pair: _Pair, found: Found | None) -> Proof:
