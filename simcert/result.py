@@ -70,6 +70,7 @@ class ModelReference:
         parameters: floating-point numbers among its constants.
         operators: how often each operator occurs after normalisation.
         compression: what the file's metadata says was done to it, first step first; unverified.
+        output_unit: of its outputs, as ``simcert.outputs`` in its metadata says; unverified.
     """
 
     path: str
@@ -78,6 +79,7 @@ class ModelReference:
     parameters: int
     operators: Mapping[str, int]
     compression: tuple[Mapping[str, Any], ...] = ()
+    output_unit: str = "output units"
 
     @classmethod
     def of(cls, model: "Model") -> Self:
@@ -90,6 +92,7 @@ class ModelReference:
             parameters=sum(c.size for c in constants if c.dtype.kind == "f"),
             operators=Counter(node.operator for node in model.graph.nodes),
             compression=recorded(model.graph.metadata),
+            output_unit=_output_unit(model.graph.metadata),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,6 +105,15 @@ class ModelReference:
             "operators": dict(sorted(self.operators.items())),
             "compression": [dict(step) for step in self.compression],
         }
+
+
+def _output_unit(metadata: Mapping[str, str]) -> str:
+    """Read the unit of the outputs; anything else than a short text is none."""
+    try:
+        unit = json.loads(metadata.get("simcert.outputs", "{}"))["unit"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return "output units"
+    return unit if isinstance(unit, str) and 0 < len(unit) <= 40 else "output units"
 
 
 @dataclass(frozen=True)

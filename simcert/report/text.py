@@ -38,7 +38,7 @@ def render(result: Result, width: int = 80) -> str:
     page = _Page(width)
     page.paragraph(_headline(result))
     page.gap()
-    page.paragraph(result.claim.sentence(), indent=2)
+    page.paragraph(result.claim.sentence(result.original.output_unit), indent=2)
     page.table(_subject(result))
     page.items("What backs it", result.explanation)
     page.section("Worst case", _worst_case(result))
