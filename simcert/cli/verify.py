@@ -78,7 +78,8 @@ def verify(
     """
     from simcert import verification
 
-    _check_targets(original, compressed, output, certificate)
+    read = [original, compressed, *(claim[name] for name in ("region", "around", "inputs"))]
+    _check_targets(read, output, certificate)
     with progress_line(quiet=quiet) as progress:
         result = verification.verify(
             original,
@@ -97,9 +98,9 @@ def verify(
     sys.exit(status_of(result, exit_zero=exit_zero))
 
 
-def _check_targets(original: Path, compressed: Path, *targets: Path | None) -> None:
-    """Refuses, before the work, targets that cannot be written or would destroy a model."""
-    taken = {original.resolve(), compressed.resolve()}
+def _check_targets(read: list[Path | None], *targets: Path | None) -> None:
+    """Refuses, before the work, targets that cannot be written or would destroy what is read."""
+    taken = {path.resolve() for path in read if path is not None}
     for target in targets:
         if target is None:
             continue

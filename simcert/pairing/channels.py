@@ -89,7 +89,8 @@ def _spread_step(
     else:
         place = _place_moved(original, step, sources)
         maps = tuple(
-            _spread_moving(o, m, place) for o, m in zip(original.maps, step.maps, strict=True)
+            _spread_moving(o, m, source, place)
+            for o, m, source in zip(original.maps, step.maps, sources, strict=True)
         )
     bias = torch.zeros(original.size, dtype=torch.float64)
     bias[place] = step.bias
@@ -117,6 +118,8 @@ def _spread_weight(
     if (old.stride, old.padding, old.dilation) != (new.stride, new.padding, new.dilation):
         raise _NoPlaceError
     if old.weight.shape[2:] != new.weight.shape[2:] or old.out_shape[1:] != new.out_shape[1:]:
+        raise _NoPlaceError
+    if old.in_shape[1:] != new.in_shape[1:]:
         raise _NoPlaceError
     inside = math.prod(old.in_shape[1:])
     incoming = _planes(source, inside)
@@ -215,16 +218,25 @@ def _place_moved(original: Affine, step: Affine, sources: list[Tensor]) -> Tenso
     return place
 
 
-def _spread_moving(old: LinearMap, new: LinearMap, place: Tensor) -> LinearMap:
+def _spread_moving(old: LinearMap, new: LinearMap, source: Tensor, place: Tensor) -> LinearMap:
     """Return a map without weights between channels in the original's shape."""
-    if isinstance(old, Diagonal) and isinstance(new, Diagonal):
+    if isinstance(old, Diagonal) and isinstance(new, Diagonal) and torch.equal(source, place):
         scale = torch.zeros_like(old.scale)
         scale[place] = new.scale
         return Diagonal(scale)
-    if isinstance(old, Selection) and isinstance(new, Selection) and old.weight == new.weight:
-        return old
+    if isinstance(old, Selection) and isinstance(new, Selection):
+        index = torch.full_like(old.index, -1)
+        index[place] = torch.where(new.index >= 0, source[new.index.clamp(min=0)], -1)
+        # Elsewhere the original's: what it reads there is zero, or is read by no other element.
+        free = torch.ones(len(index), dtype=torch.bool)
+        free[place] = False
+        taken = torch.isin(old.index, source)
+        index = torch.where(free & ~taken, old.index, index)
+        return replace(old, index=index, weight=new.weight)
     if isinstance(old, Mean) and isinstance(new, Mean):
-        return old
+        same = (old.reduced, old.inner) == (new.reduced, new.inner) and old.inner == 1
+        if same and torch.equal(_planes(source, old.reduced), place):
+            return old
     raise _NoPlaceError
 
 

@@ -71,13 +71,6 @@ def _pair(write, kind: str) -> tuple[Path, Path]:
     )
 
 
-SPREAD = pytest.mark.xfail(
-    reason="pairing.channels._spread_moving returns the original's Selection, and _spread_weight "
-    "the original's Convolution, where the compressed network's is another one",
-)
-
-
-@SPREAD
 @pytest.mark.parametrize("kind", ["gather", "conv"])
 def test_a_network_that_is_spread_computes_the_same(write, kind: str) -> None:
     f, g = (load(path).graph for path in _pair(write, kind))
@@ -87,7 +80,6 @@ def test_a_network_that_is_spread_computes_the_same(write, kind: str) -> None:
     torch.testing.assert_close(found, compressed.run(x), rtol=1e-12, atol=1e-12)
 
 
-@SPREAD
 @pytest.mark.parametrize("kind", ["gather", "conv"])
 def test_no_bound_is_below_a_difference(write, kind: str) -> None:
     f, g = _pair(write, kind)
@@ -98,7 +90,6 @@ def test_no_bound_is_below_a_difference(write, kind: str) -> None:
     assert result.proof.bound >= result.witness.divergence * (1 - 1e-6)
 
 
-@SPREAD
 def test_a_spike_behind_another_gather_is_not_proved_away(write) -> None:
     """The difference is 1 on a slab of width 2^-14 that no draw of the attack meets."""
     weight = np.zeros((3, 4))

@@ -69,7 +69,6 @@ def test_one_draw_certifies_nothing(write, tmp_path: Path) -> None:
     assert CliRunner().invoke(main, ["verify", *arguments, "--threads", "1"]).exit_code == 3
 
 
-@pytest.mark.xfail(reason="cli.verify._check_targets knows only the two models")
 def test_an_output_does_not_destroy_the_region(tmp_path: Path) -> None:
     f = random_mlp(tmp_path / "f.onnx", [1, 2, 1], 0)
     region = tmp_path / "region.npz"
@@ -204,7 +203,6 @@ def test_draws_that_exceed_by_rounding_refute_nothing(tmp_path: Path) -> None:
     assert result.verdict is not Verdict.REFUTED
 
 
-@pytest.mark.xfail(reason="draws see float32 runs only, while the claim is about the reals")
 def test_draws_do_not_certify_what_float32_absorbs(tmp_path: Path) -> None:
     """On half of the region the difference is 0.9, and float32 rounds it to 0."""
     big = 2.0**25
