@@ -59,14 +59,11 @@ class DualRelaxation(NamedTuple):
 class AffineDualRule:
     """An aligned affine node."""
 
-    def __init__(self, node: DualNode, depth: int, device: torch.device) -> None:
-        """Prepare an aligned node of a dual program with ``depth`` nodes."""
-        if not isinstance(node.f, Affine) or not isinstance(node.g, Affine):
-            raise TypeError("an affine dual rule needs two affine steps")
-        self.f = AffineRule(node.f, depth, device)
-        self.g = AffineRule(node.g, depth, device)
-        self.differences = [linear.to(device) for linear in node.differences]
-        self.bias = self.f.bias - self.g.bias
+    def __init__(self, node: DualNode, f: AffineRule, g: AffineRule, depth: int) -> None:
+        """Prepare an aligned node, with its own rules, of a dual program with ``depth`` nodes."""
+        self.f, self.g = f, g
+        self.differences = [linear.to(f.bias.device) for linear in node.differences]
+        self.bias = f.bias - g.bias
         self.maps = [*self.f.maps, *self.differences]
         self.absolute = [linear.absolute() for linear in self.maps]
         # Constants computed in float64 carry a rounding error of their own, which does not cancel.
@@ -74,17 +71,18 @@ class AffineDualRule:
         self.exact = node.exact
         self.gamma = _gamma(self.maps, node.size, depth)
 
-    def forward(self, operands: Sequence[Triple]) -> tuple[Interval, DualRelaxation]:
+    def forward(
+        self, operands: Sequence[Triple], f: Tensor, g: Tensor
+    ) -> tuple[Interval, DualRelaxation]:
         """Return the interval of δ' (B, size) and the rounding errors."""
-        a, b, delta = ([known(t[i]) for t in operands] for i in range(3))
+        before = [*(known(t.delta) for t in operands), *(known(t.b) for t in operands)]
         interval, error = interval_of(
-            self.maps, self.absolute, [*delta, *b], self.bias, self.bias_size, self.gamma
+            self.maps, self.absolute, before, self.bias, self.bias_size, self.gamma
         )
-        f_error, g_error = self.f.forward(a)[1], self.g.forward(b)[1]
         if not self.exact:
-            error = error + f_error + g_error
+            error = error + f + g
             interval = Interval(interval.lower - error, interval.upper + error).without_nan()
-        return interval, DualRelaxation(f_error, g_error, error)
+        return interval, DualRelaxation(f, g, error)
 
     def backward(
         self, blocks: Blocks, relaxation: DualRelaxation, box: Tensor, constant: Tensor

@@ -22,7 +22,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simcert.bounds.affine import AffineDualRule
+from simcert.bounds.affine import AffineDualRule, AffineRule
 from simcert.bounds.propagator import (
     OutOfTimeError,
     RowBounds,
@@ -38,6 +38,7 @@ from simcert.pairing import DualNode, DualProgram
 Float = NDArray[np.float64]
 Shape = tuple[int, int]
 
+_CPU = torch.device("cpu")
 _WIDEST = 128
 _Loop = TypeVar("_Loop", bound=Callable[..., object])
 
@@ -93,7 +94,9 @@ def layers_of(dual: DualProgram) -> Layers | None:
     weights, biases = np.zeros((3, count, width, width)), np.zeros((3, count, width))
     bias_sizes, gammas = np.zeros((count, width)), np.zeros((2, count))
     for index, node in enumerate(affine):
-        rule = AffineDualRule(node, len(nodes), torch.device("cpu"))
+        steps = [step for step in (node.f, node.g) if isinstance(step, Affine)]
+        f, g = (AffineRule(step, len(nodes), _CPU) for step in steps)
+        rule = AffineDualRule(node, f, g, len(nodes))
         inputs = rule.f.maps[0].inputs
         unit = torch.eye(inputs, dtype=torch.float64)
         for part, linear in enumerate((rule.f.maps[0], rule.g.maps[0], rule.differences[0])):

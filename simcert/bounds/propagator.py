@@ -90,9 +90,9 @@ class _Layer:
         self.f = _rule(node.f, depth, device)
         self.g = _rule(node.g, depth, device)
         self.dual: DualRule | None = None
-        if node.aligned and isinstance(node.f, Affine):
-            self.dual = AffineDualRule(node, depth, device)
-        elif node.aligned and isinstance(node.f, Relu):
+        if node.aligned and isinstance(self.f, AffineRule) and isinstance(self.g, AffineRule):
+            self.dual = AffineDualRule(node, self.f, self.g, depth)
+        elif node.aligned and isinstance(self.f, ReluRule):
             self.dual = ReluDualRule()
 
 
@@ -178,7 +178,8 @@ class Propagator:
         if delta is None and a is not None and b is not None:
             delta = a.minus(b).without_nan()
             if layer.dual is not None:
-                own, dual = layer.dual.forward([batch.triples[o] for o in node.f_operands])
+                operands = [batch.triples[o] for o in node.f_operands]
+                own, dual = layer.dual.forward(operands, f, g)
                 delta = own.without_nan().intersect(delta)
         batch.triples.append(Triple(a, b, delta))
         batch.underflow += self._underflow(layer, batch)

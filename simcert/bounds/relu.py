@@ -127,13 +127,14 @@ def relax(x: Interval) -> Tensor:
     return torch.stack(lines(x), 1)
 
 
-def relax_together(a: Interval, b: Interval, delta: Interval) -> Tensor:
+def relax_together(
+    a: Interval, b: Interval, delta: Interval, a_lines: Lines, b_lines: Lines
+) -> Tensor:
     """Return all lines and planes of an aligned node as one tensor, (B, 17, n).
 
     In this order: the lines of a, the lines of b, the upper plane of Δ, the lower plane of Δ, and
     the rounding error per coefficient on Δ.
     """
-    a_lines, b_lines = lines(a), lines(b)
     upper = difference_plane(a, b, delta, a_lines, b_lines)
     mirrored = difference_plane(b, a, Interval(-delta.upper, -delta.lower), b_lines, a_lines)
     lower = Plane(-mirrored.b, -mirrored.a, mirrored.delta, -mirrored.constant)
@@ -167,11 +168,11 @@ class ReluRule:
 class ReluDualRule:
     """max(x, 0) in both networks."""
 
-    def forward(self, operands: Sequence[Triple]) -> tuple[Interval, Tensor]:
+    def forward(self, operands: Sequence[Triple], f: Tensor, g: Tensor) -> tuple[Interval, Tensor]:
         """Return the interval of Δ, between min(0, δ) and max(0, δ), and the planes."""
         a, b, delta = (known(interval) for interval in operands[0])
         interval = Interval(delta.lower.clamp(max=0), delta.upper.clamp(min=0))
-        return interval, relax_together(a, b, delta)
+        return interval, relax_together(a, b, delta, Lines(*f.unbind(1)), Lines(*g.unbind(1)))
 
     def backward(
         self, blocks: Blocks, relaxation: Tensor, box: Tensor, constant: Tensor

@@ -36,8 +36,11 @@ class Rule(Protocol):
 class DualRule(Protocol):
     """One operator in both networks, with a rule for the difference."""
 
-    def forward(self, operands: Sequence[Triple]) -> tuple[Interval, Any]:
-        """Bound the difference of the results on each box and return the relaxation."""
+    def forward(self, operands: Sequence[Triple], f: Any, g: Any) -> tuple[Interval, Any]:
+        """Bound the difference of the results on each box and return the relaxation.
+
+        ``f`` and ``g`` are the relaxations that the two networks' own rules returned.
+        """
 
     def backward(
         self,
