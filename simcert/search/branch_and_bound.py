@@ -169,12 +169,7 @@ class BranchAndBound:
             if size <= 0:
                 return "box limit"
             self._take(size)
-            lower, upper = (
-                torch.as_tensor(self._current.lower),
-                torch.as_tensor(self._current.upper),
-            )
-            inherited = torch.as_tensor(self._current.inherited)
-            self._settle(self._propagator.bound(lower, upper, inherited, deadline))
+            self._settle(self._bound(deadline))
             progress.update(
                 "searching",
                 proved=max(0.0, 1.0 - self._undecided_mass() - self._violated_upper),
