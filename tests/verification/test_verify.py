@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from networks import random_mlp, write_mlp
 
-from simcert import ClaimError, PairError, Verdict, verification, verify
+from simcert import ClaimError, PairError, Verdict, verify
 from simcert.bounds import Propagator
 from simcert.claim import Claim, Region, TruncatedNormal, divergences
-from simcert.verification import _Pair, _sample
+from simcert.progress import Silent
+from simcert.verification.pair import Pair
+from simcert.verification.sample import sample_remainder
 
 ONE = np.ones((1, 1))
 ZERO = np.zeros(1)
@@ -32,10 +34,10 @@ def test_the_confidence_covers_a_known_probability(bump: tuple[Path, Path], unit
     """2,000 repetitions: both bounds miss the truth at most as often as promised."""
     truth = 0.0625 - 0.03125
     claim = Claim(unit, tolerance=0.03125, max_violation=0.04, confidence=0.95)
-    pair = _Pair.read(*bump, claim, threads=1)
+    pair = Pair.read(*bump, claim, threads=1)
     missed = 0
     for seed in range(2000):
-        statistics = _sample(pair, None, 300, seed, 1, 1, float("inf"), verification.Silent())
+        statistics = sample_remainder(pair, None, 300, seed, 1, 1, float("inf"), Silent())
         assert statistics is not None
         lower, upper = statistics.violation_lower, statistics.violation_upper
         missed += not lower <= truth <= upper

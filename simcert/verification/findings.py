@@ -1,0 +1,180 @@
+"""Gathering: an attack, the search, and draws from what the search left, within the time limit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from simcert.claim import Claim
+from simcert.progress import Progress
+from simcert.result import MAX_LISTED_INPUTS, MAX_WORST, Proof, Witness, WorstBox
+from simcert.sampling import Statistics
+from simcert.search import BranchAndBound, Candidate, Found, attack
+from simcert.verification.pair import Pair
+from simcert.verification.sample import better_of, sample_remainder
+
+_ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
+"""Shares of the time limit at which the attack, a first short search and the search end."""
+
+_PILOT_BOXES = 1000
+"""Boxes of the short search that comes before the first look at a probability."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the stages established."""
+
+    found: Found | None
+    proof: Proof
+    statistics: Statistics | None
+    witness: Witness | None
+    looks: int
+    contradicted: bool = False
+
+    @classmethod
+    def gather(
+        cls,
+        pair: Pair,
+        *,
+        samples: int,
+        start: float,
+        time_limit: float,
+        max_boxes: int | None,
+        seed: int,
+        family: int,
+        progress: Progress,
+    ) -> Findings:
+        """Attack, search, and sample what is left.
+
+        A claim about a probability is looked at twice: after a short search, which often is
+        enough, and at the end. The looks share the confidence (union bound).
+        """
+        claim, dtype = pair.claim, pair.f.dtype
+        end = start + time_limit
+        candidate = attack(
+            pair.networks,
+            claim,
+            pair.exceeding,
+            dtype,
+            seed=seed,
+            deadline=start + _ATTACK_SHARE * time_limit,
+        )
+        found: Found | None = None
+        statistics: Statistics | None = None
+        looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
+        search = None
+        if pair.dual is not None and not refutes(candidate, claim):
+            search = BranchAndBound(
+                pair.dual, claim, pair.exceeding, dtype, candidate, pair.threads
+            )
+        for look in range(1, looks + 1):
+            if search is not None:
+                pilot = look < looks
+                share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else 1.0
+                limit = min(_PILOT_BOXES, max_boxes or _PILOT_BOXES) if pilot else max_boxes
+                found = search.run(
+                    deadline=start + share * time_limit, max_boxes=limit, progress=progress
+                )
+                candidate = found.candidate
+            if not samples or refutes(candidate, claim) or _interrupted(found):
+                continue
+            statistics = sample_remainder(
+                pair, found, samples, seed, look, looks * family, end, progress
+            )
+            candidate = better_of(pair, candidate, statistics)
+            if _decides(statistics, claim):
+                break
+        contradicted = found is not None and pair.contradicts(candidate, found.bound)
+        return cls(
+            found, _proof(pair, found), statistics, _replay(pair, candidate), looks, contradicted
+        )
+
+
+def _decides(statistics: Statistics | None, claim: Claim) -> bool:
+    """Whether confidence bounds decide the claim about a probability."""
+    allowed = claim.max_violation
+    if statistics is None or allowed is None:
+        return statistics is None
+    lower, upper = statistics.violation_lower, statistics.violation_upper
+    return (upper is not None and upper <= allowed) or (lower or 0.0) > allowed
+
+
+def _interrupted(found: Found | None) -> bool:
+    return found is not None and found.stopped == "interrupted"
+
+
+def refutes(candidate: Candidate | None, claim: Claim) -> bool:
+    """Whether an input alone refutes the claim."""
+    return (
+        candidate is not None
+        and claim.tolerance is not None
+        and claim.max_violation is None
+        and candidate.divergence > claim.tolerance
+    )
+
+
+def _proof(pair: Pair, found: Found | None) -> Proof:
+    """Return what was proved."""
+    claim = pair.claim
+    if found is None or pair.dual is None:
+        reason = pair.reason or "a witness was found before the search"
+        return Proof.unavailable(pair.f.outputs, reason)
+    claimed = claim.tolerance is not None
+    undecided = found.undecided_mass if claimed else 1.0
+    complete = claimed and len(found.undecided) == 0
+    proved = 1.0 - undecided - found.violated_upper
+    if len(found.undecided) or found.violated_upper > 0.0:
+        proved = math.nextafter(max(0.0, proved), 0.0)
+    return Proof(
+        bound=found.bound,
+        per_output=claim.divergence.per_output(found.rows),
+        boxes=found.boxes,
+        proved_mass=max(0.0, proved),
+        violated_mass=found.violated_mass,
+        undecided_mass=undecided,
+        complete=complete,
+        stopped=found.stopped,
+        pairing=pair.dual.describe(),
+        worst=_worst(found) if claimed else (),
+    )
+
+
+def _worst(found: Found) -> tuple[WorstBox, ...]:
+    """Return the undecided boxes with the largest bounds."""
+    boxes = found.undecided
+    boxes = boxes.take(np.argsort(-boxes.bound, kind="stable")[:MAX_WORST])
+    listed = boxes.lower.shape[1] <= MAX_LISTED_INPUTS
+    return tuple(
+        WorstBox(
+            tuple(lower.tolist()) if listed else (),
+            tuple(upper.tolist()) if listed else (),
+            float(bound),
+            float(mass),
+        )
+        for lower, upper, bound, mass in zip(
+            boxes.lower, boxes.upper, boxes.bound, boxes.mass, strict=True
+        )
+    )
+
+
+def _replay(pair: Pair, candidate: Candidate | None) -> Witness | None:
+    """Run the unmodified files on the best input; it is a witness if d exceeds the tolerance."""
+    tolerance = pair.claim.tolerance
+    if candidate is None or (tolerance is not None and candidate.divergence <= tolerance):
+        return None
+    x = candidate.input[None]
+    f, g = pair.f.run_exact(x), pair.g.run_exact(x)
+    divergence = float(pair.claim.divergence.evaluate(f, g)[0])
+    inside = pair.claim.region.contains(x, candidate.root)[0]
+    if not inside or (tolerance is not None and not divergence > tolerance):
+        return None
+    return Witness(
+        tuple(x[0].tolist()),
+        candidate.root,
+        tuple(f[0].tolist()),
+        tuple(g[0].tolist()),
+        divergence,
+        pair.f.description,
+    )

@@ -1,0 +1,89 @@
+"""Judging: the verdict that the findings support, and what it takes for granted."""
+
+from __future__ import annotations
+
+import math
+
+from simcert.claim import Claim
+from simcert.result import Proof, Verdict
+from simcert.sampling import Statistics
+from simcert.verification.findings import Findings
+
+
+def judge(claim: Claim, evidence: Findings) -> tuple[Verdict, tuple[str, ...]]:
+    """Return the verdict and, sentence by sentence, what backs it. Comparisons are exact."""
+    proof, statistics, witness = evidence.proof, evidence.statistics, evidence.witness
+    if evidence.contradicted:
+        return Verdict.INCONCLUSIVE, (
+            "A run exceeded the bound that was proved: proof and runs contradict each other. "
+            "Please report this pair.",
+        )
+    if claim.tolerance is None:
+        if math.isfinite(proof.bound):
+            return Verdict.PROVED, ("The worst case is proved on every box of a partition.",)
+        if statistics is not None and _states(statistics):
+            return Verdict.CERTIFIED, ("No worst case is proved; the numbers rest on draws.",)
+        return Verdict.INCONCLUSIVE, ("Neither a proof nor a draw was possible.",)
+    if proof.complete and proof.bound <= claim.tolerance:
+        return Verdict.PROVED, (
+            f"d ≤ ε is proved on each of the boxes into which the region was split "
+            f"({proof.boxes} boxes bounded).",
+        )
+    if claim.max_violation is None:
+        if witness is not None:
+            return Verdict.REFUTED, ("Both files were run on the witness below, and d > ε.",)
+        return Verdict.INCONCLUSIVE, _unfinished(proof)
+    if proof.violation_lower > claim.max_violation:
+        return Verdict.REFUTED, ("d > ε is proved on boxes with more probability than allowed.",)
+    if proof.violation_upper <= claim.max_violation:
+        return Verdict.BOUNDED, ("All that is not proved has less probability than allowed.",)
+    if statistics is not None and statistics.range_exceeded:
+        return Verdict.INCONCLUSIVE, (
+            "A draw exceeded the range that was proved: proof and runs contradict each other. "
+            "Please report this pair.",
+        )
+    if statistics is not None:
+        if (statistics.violation_lower or 0.0) > claim.max_violation:
+            return Verdict.REFUTED, ("The lower confidence bound of P(d > ε) is above p.",)
+        upper = statistics.violation_upper
+        if upper is not None and upper <= claim.max_violation:
+            return Verdict.CERTIFIED, (
+                "The upper confidence bound of P(d > ε) is at most p: proved boxes count as 0, "
+                "draws were made from the undecided boxes only.",
+            )
+    return Verdict.INCONCLUSIVE, _unfinished(proof)
+
+
+def _states(statistics: Statistics) -> bool:
+    """Whether draws show anything: a mean or a quantile."""
+    numbers = (statistics.mean_upper, *(quantile.upper for quantile in statistics.quantiles))
+    return statistics.drawn > 0 and any(number is not None for number in numbers)
+
+
+def _unfinished(proof: Proof) -> tuple[str, ...]:
+    if proof.reason:
+        return (f"The symbolic analysis was not possible: {proof.reason}.",)
+    return (
+        f"The search stopped ({proof.stopped}) after {proof.boxes} boxes; no witness was found.",
+    )
+
+
+def assumptions_of(evidence: Findings) -> tuple[str, ...]:
+    """Return what the verdict takes for granted."""
+    assumptions = []
+    if evidence.proof.stopped != "unavailable":
+        assumptions.append(
+            "Proofs speak of the two networks in real arithmetic; the analysis' own float64 "
+            "rounding is included, the rounding of a float32 runtime is not."
+        )
+    assumptions.append(
+        "Region bounds are rounded outward to the networks' input type; draws are rounded to it."
+    )
+    if evidence.statistics is not None:
+        assumptions.append(
+            "Draws come from a pseudo-random generator, and the confidence is over these draws. "
+            "They measure the files as they run in ONNX Runtime (ORT_ENABLE_BASIC, CPU, float32); "
+            "a draw that exceeds the bound proved over the reals by no more than float32 rounding "
+            "counts as that bound."
+        )
+    return tuple(assumptions)

@@ -1,0 +1,127 @@
+"""Sampling what the search left undecided, or the whole region where nothing is claimed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from simcert.claim import Claim
+from simcert.progress import Progress
+from simcert.sampling import Leaves, Remainder, Statistics, estimate, make_plan
+from simcert.sampling.moments import LARGEST
+from simcert.search import Candidate, Found
+from simcert.search.boxes import Float
+from simcert.search.witness import Evaluate, best_of
+from simcert.verification.pair import Pair
+
+_NO_MASS = 2.0**-900
+"""Probabilities below this cannot be written in tickets, and need not be."""
+
+
+def sample_remainder(
+    pair: Pair,
+    found: Found | None,
+    samples: int,
+    seed: int,
+    look: int,
+    family: int,
+    deadline: float,
+    progress: Progress,
+) -> Statistics | None:
+    """Plan, draw and run both files on the draws; None where nothing is left to draw from."""
+    claim = pair.claim
+    remainder = _remainder(claim, pair.f.outputs, found)
+    if remainder is None:
+        return None
+    plan = make_plan(
+        remainder,
+        samples=samples,
+        seed=seed,
+        stream=look,
+        family=family,
+        confidence=claim.confidence,
+        tolerance=claim.tolerance,
+        max_violation=claim.max_violation,
+    )
+
+    def draw(run: Evaluate) -> Statistics:
+        return estimate(
+            plan,
+            remainder,
+            claim.distribution,
+            run,
+            dtype=pair.f.dtype,
+            deadline=deadline,
+            progress=progress,
+        )
+
+    try:
+        statistics = draw(pair.drawn(remainder.leaves.range))
+        allowed = claim.max_violation
+        if allowed is not None and (statistics.violation_lower or 0.0) > allowed:
+            # The same draws, counting only what exceeds ε over the reals too: rounding refutes
+            # nothing.
+            lower = draw(pair.exceeding).violation_lower
+            statistics = replace(statistics, violation_lower=lower)
+    except KeyboardInterrupt:
+        return None  # what was proved stands
+    return statistics
+
+
+def better_of(
+    pair: Pair, candidate: Candidate | None, statistics: Statistics | None
+) -> Candidate | None:
+    """Return the better of a candidate and the draw with the largest divergence."""
+    if statistics is None or not statistics.maximum_input:
+        return candidate
+    x, region = np.array([statistics.maximum_input]), pair.claim.region
+    inside = np.logical_and(region.lower <= x, x <= region.upper).all(axis=1)
+    return best_of(candidate, x, np.flatnonzero(inside)[:1], pair.exceeding(x))
+
+
+def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | None:
+    """Return what is left to sampling: the undecided boxes, or the region where nothing is claimed.
+
+    The proved ranges of d come from the symbolic bounds, never from a sample.
+    """
+    region = claim.region
+    prior = claim.divergence.range(outputs)
+    if found is None or claim.tolerance is None:
+        bound = prior if found is None else min(prior, found.bound)
+        leaves = Leaves(
+            region.lower,
+            region.upper,
+            region.weights * claim.distribution.mass(*(region.lower, region.upper) * 2),
+            np.arange(region.boxes),
+            region.lower,
+            region.upper,
+            _ranges(np.full(region.boxes, bound)),
+        )
+        return Remainder(leaves, 1.0, 0.0, 0.0, 0.0, mass_lower=1.0)
+    undecided = found.undecided.take(found.undecided.mass > 0)
+    if len(undecided) == 0 or found.undecided_mass < _NO_MASS:
+        return None
+    leaves = Leaves(
+        undecided.lower,
+        undecided.upper,
+        undecided.mass,
+        undecided.root,
+        region.lower,
+        region.upper,
+        _ranges(np.minimum(undecided.bound, prior)),
+    )
+    return Remainder(
+        leaves,
+        mass_upper=found.undecided_mass,
+        mass_lower=found.undecided_lower,
+        violated_upper=found.violated_upper,
+        proved_bound=found.decided_bound,
+        decided_mean=found.decided_mean,
+        violated_lower=found.violated_mass,
+    )
+
+
+def _ranges(bound: Float) -> Float:
+    """Return proved bounds of d; none where their sums would leave the range of float64."""
+    return np.where(bound <= LARGEST, bound, np.inf)
