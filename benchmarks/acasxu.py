@@ -28,13 +28,14 @@ def main() -> None:
     parser.add_argument("--networks", help="comma-separated, such as 1_1,3_3; all by default")
     parser.add_argument("--compress", choices=COMPRESSORS, default="float16")
     parser.add_argument("--property", default="1")
+    parser.add_argument("--arithmetic", default="float32")
     parser.add_argument("--tolerance", type=float, default=0.05)
     parser.add_argument("--time-limit", type=float, default=60.0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
 
     region = simcert.read_region(options.data / f"vnnlib/prop_{options.property}.vnnlib", 5)
-    claim = simcert.Claim(region, tolerance=options.tolerance)
+    claim = simcert.Claim(region, tolerance=options.tolerance, arithmetic=options.arithmetic)
     print("| network | verdict | boxes | proved bound | seconds |\n|---|---|---|---|---|")
     boxes, seconds = 0, 0.0
     with tempfile.TemporaryDirectory() as folder:

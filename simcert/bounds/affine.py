@@ -6,6 +6,7 @@ a' = W_f a + α,   b' = W_g b + β,   δ' = W_f δ + (W_f − W_g) b + (α − �
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -14,26 +15,83 @@ from torch import Tensor
 from simcert.bounds import fused
 from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.interval import Interval, Triple, around, known
-from simcert.bounds.rounding import SMALLEST, gamma
+from simcert.bounds.rounding import (
+    FLOAT32_EXTRA,
+    FLOAT32_LARGEST,
+    FLOAT32_ROUNDOFF,
+    FLOAT32_SMALLEST,
+    SMALLEST,
+    gamma,
+)
 from simcert.model.linear import LinearMap, Zero, rows
 from simcert.model.program import Affine
 from simcert.pairing import DualNode
 
 
+@dataclass(frozen=True)
+class Roundoff:
+    """What a float32 runtime may be off by in one step: γ (Σ |W||x| + |bias|) + flushed.
+
+    ``terms`` bounds the products of one sum. Where subnormals are flushed to zero, each product
+    and each partial sum loses at most 2^-126, a weight |x| · 2^-126 and an operand |W| · 2^-126;
+    ``flushed`` (size,) is all but the part with |x|.
+    """
+
+    gamma: float
+    terms: int
+    flushed: Tensor
+
+    @classmethod
+    def of(cls, absolute: Sequence[LinearMap], bias: Tensor) -> Roundoff:
+        """Return it for a step with the given |W| and bias."""
+        terms = sum(linear.terms for linear in absolute) + FLOAT32_EXTRA
+        sizes = torch.full_like(bias, 2.0 * terms)
+        for linear in absolute:
+            sizes += linear.forward(bias.new_ones(linear.inputs))
+        flushed = 2 * FLOAT32_SMALLEST * sizes
+        return cls(gamma(terms, FLOAT32_ROUNDOFF), terms, flushed)
+
+    def error(self, magnitude: Tensor, operands: Sequence[Interval]) -> Tensor:
+        """Return the error (B, size), infinite where a sum may overflow.
+
+        Args:
+            magnitude: Σ |W||x| + |bias|, (B, size).
+            operands: the intervals of the x.
+        """
+        largest = sum(operand.magnitude.amax(1, keepdim=True) for operand in operands)
+        error = self.gamma * magnitude + self.flushed
+        error = error + (2 * FLOAT32_SMALLEST * self.terms) * largest
+        return torch.where(magnitude < FLOAT32_LARGEST, error * (1 + 2.0**-40), torch.inf)
+
+
 class AffineRule:
     """Σ_k W_k x_k + bias of one network."""
 
-    def __init__(self, step: Affine, depth: int, device: torch.device) -> None:
-        """Prepare ``step`` of a program with ``depth`` steps."""
+    def __init__(
+        self, step: Affine, depth: int, device: torch.device, *, float32: bool = False
+    ) -> None:
+        """Prepare ``step`` of a program with ``depth`` steps.
+
+        It is bounded over the reals, or as any float32 runtime computes it.
+        """
         self.maps = [linear.to(device) for linear in step.maps]
         self.absolute = [linear.absolute() for linear in self.maps]
         self.bias = step.bias.to(device)
         self.gamma = _gamma(self.maps, len(step.bias), depth)
+        self.roundoff: Roundoff | None = None
+        if float32 and step.rounds:
+            self.roundoff = Roundoff.of(self.absolute, self.bias)
 
     def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
         """Return the interval (B, size) and the rounding error per unit of coefficient."""
         return interval_of(
-            self.maps, self.absolute, operands, self.bias, self.bias.abs(), self.gamma
+            self.maps,
+            self.absolute,
+            operands,
+            self.bias,
+            self.bias.abs(),
+            self.gamma,
+            self.roundoff,
         )
 
     def backward(
@@ -59,8 +117,13 @@ class DualRelaxation(NamedTuple):
 class AffineDualRule:
     """An aligned affine node."""
 
-    def __init__(self, node: DualNode, f: AffineRule, g: AffineRule, depth: int) -> None:
-        """Prepare an aligned node, with its own rules, of a dual program with ``depth`` nodes."""
+    def __init__(
+        self, node: DualNode, f: AffineRule, g: AffineRule, depth: int, *, same: bool = False
+    ) -> None:
+        """Prepare an aligned node, with its own rules, of a dual program with ``depth`` nodes.
+
+        ``same`` says that one runtime computes both networks in one way: its rounding cancels.
+        """
         self.f, self.g = f, g
         self.differences = [linear.to(f.bias.device) for linear in node.differences]
         self.bias = f.bias - g.bias
@@ -68,7 +131,8 @@ class AffineDualRule:
         self.absolute = [linear.absolute() for linear in self.maps]
         # Constants computed in float64 carry a rounding error of their own, which does not cancel.
         self.bias_size = self.bias.abs() if node.exact else self.f.bias.abs() + self.g.bias.abs()
-        self.exact = node.exact
+        rounds = f.roundoff is not None or g.roundoff is not None
+        self.exact = node.exact and (same or not rounds)
         self.gamma = _gamma(self.maps, node.size, depth)
 
     def forward(
@@ -142,8 +206,9 @@ def interval_of(
     bias: Tensor,
     bias_size: Tensor,
     factor: float,
+    roundoff: Roundoff | None = None,
 ) -> tuple[Interval, Tensor]:
-    """Bound Σ W x + bias; the rounding error is γ (Σ |W| max |x| + |bias|)."""
+    """Bound Σ W x + bias; the rounding error is γ (Σ |W| max |x| + |bias|), a runtime's added."""
     boxes = len(operands[0].lower)
     centre = bias.expand(boxes, -1)
     radius = torch.zeros_like(centre)
@@ -162,4 +227,7 @@ def interval_of(
         underflow = underflow + (linear.terms + 8) * SMALLEST * present
     error = (factor * magnitude + underflow).contiguous()
     radius = radius + 2 * error
+    if roundoff is not None:
+        runtime = roundoff.error(magnitude, operands)
+        radius, error = radius + runtime, error + runtime
     return around(centre, radius), error

@@ -23,14 +23,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simcert.bounds.affine import AffineDualRule, AffineRule
+from simcert.bounds.interval import Interval
 from simcert.bounds.propagator import (
     OutOfTimeError,
     RowBounds,
     is_equal,
     keeps_inputs_apart,
+    offset_of,
 )
 from simcert.bounds.relu import TIE
-from simcert.bounds.rounding import SMALLEST, UNDERFLOW, UNIT_ROUNDOFF, gamma
+from simcert.bounds.rounding import (
+    FLOAT32_LARGEST,
+    FLOAT32_SMALLEST,
+    SMALLEST,
+    UNDERFLOW,
+    UNIT_ROUNDOFF,
+    gamma,
+)
 from simcert.model.linear import Dense, Diagonal, Selection
 from simcert.model.program import Affine, Input, Relu
 from simcert.pairing import DualNode, DualProgram
@@ -52,6 +61,9 @@ class Layers(NamedTuple):
         biases: (3, L, N) likewise.
         bias_sizes: (L, N) what the rounding of δ's bias is relative to.
         gammas: (2, L) rounding of a layer alone, and of the difference.
+        roundoff: (2, L, 2) what a float32 runtime's rounding in either network is: γ of the
+            absolute products, and what flushing loses of the largest operand; 0 over the reals.
+        flushed: (2, L, N) the rest of what flushing subnormals may lose.
         exact: (L,) whether the differences are of the files' own numbers.
         relus: (L,) whether a rectifier follows.
         refined: (L,) where symbolic bounds may improve on intervals.
@@ -63,14 +75,21 @@ class Layers(NamedTuple):
     biases: Float
     bias_sizes: Float
     gammas: Float
+    roundoff: Float
+    flushed: Float
     exact: NDArray[np.bool_]
     relus: NDArray[np.bool_]
     refined: NDArray[np.bool_]
     equal: bool
 
 
-def layers_of(dual: DualProgram) -> Layers | None:
-    """Return the layers of a small aligned dense chain, None for any other pair."""
+def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
+    """Return the layers of a small aligned dense chain, None for any other pair.
+
+    Args:
+        dual: the aligned pair.
+        float32: whether to cover the rounding of a float32 runtime.
+    """
     nodes = dual.nodes
     if not isinstance(nodes[0].f, Input) or max(node.size for node in nodes) > _WIDEST:
         return None
@@ -93,10 +112,12 @@ def layers_of(dual: DualProgram) -> Layers | None:
     count, width = len(affine), max(node.size for node in nodes)
     weights, biases = np.zeros((3, count, width, width)), np.zeros((3, count, width))
     bias_sizes, gammas = np.zeros((count, width)), np.zeros((2, count))
+    roundoff, flushed = np.zeros((2, count, 2)), np.zeros((2, count, width))
+    exact = np.zeros(count, dtype=bool)
     for index, node in enumerate(affine):
         steps = [step for step in (node.f, node.g) if isinstance(step, Affine)]
-        f, g = (AffineRule(step, len(nodes), _CPU) for step in steps)
-        rule = AffineDualRule(node, f, g, len(nodes))
+        f, g = (AffineRule(step, len(nodes), _CPU, float32=float32) for step in steps)
+        rule = AffineDualRule(node, f, g, len(nodes), same=dual.same)
         inputs = rule.f.maps[0].inputs
         unit = torch.eye(inputs, dtype=torch.float64)
         for part, linear in enumerate((rule.f.maps[0], rule.g.maps[0], rule.differences[0])):
@@ -106,6 +127,11 @@ def layers_of(dual: DualProgram) -> Layers | None:
         bias_sizes[index, : node.size] = rule.bias_size.numpy()
         # Padding adds terms to a sum, all zero; the order of summation changes nothing else.
         gammas[:, index] = rule.f.gamma + gamma(width), rule.gamma + gamma(width)
+        exact[index] = rule.exact
+        for part, own in enumerate((f.roundoff, g.roundoff)):
+            if own is not None:
+                roundoff[part, index] = own.gamma, 2 * FLOAT32_SMALLEST * own.terms
+                flushed[part, index, : node.size] = own.flushed.numpy()
     independent = [keeps_inputs_apart(node) for node in affine]
     refined = [relu and not all(independent[:index]) for index, relu in enumerate(relus)]
     return Layers(
@@ -114,10 +140,12 @@ def layers_of(dual: DualProgram) -> Layers | None:
         biases,
         bias_sizes,
         gammas,
-        np.array([node.exact for node in affine]),
+        roundoff,
+        flushed,
+        exact,
         np.array(relus),
         np.array(refined),
-        is_equal(dual),
+        dual.same if float32 else is_equal(dual),
     )
 
 
@@ -269,9 +297,12 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
             reach = max(upper - middle[part, j], middle[part, j] - lower)
             half[part, j] = reach * (1 + _WIDEN)
     lost = 0.0
+    largest = np.zeros(3)
     for part in range(3):
         for j in range(shape[1]):
-            lost += abs(middle[part, j]) + half[part, j]
+            reach = abs(middle[part, j]) + half[part, j]
+            lost += reach
+            largest[part] = max(largest[part], reach)
     for part in range(3):
         sums = np.zeros((3, width))
         if part < 2:
@@ -289,6 +320,14 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
             size = layers.bias_sizes[k, i] if part == 2 else abs(bias)
             error = layers.gammas[part // 2, k] * (sums[2, i] + size) + underflow
             radius = sums[1, i] + 2 * error
+            if part < 2 and layers.roundoff[part, k, 0] > 0:
+                runtime = layers.roundoff[part, k, 0] * (sums[2, i] + size)
+                runtime += layers.flushed[part, k, i] + layers.roundoff[part, k, 1] * largest[part]
+                if not sums[2, i] + size < FLOAT32_LARGEST:
+                    runtime = np.inf
+                runtime *= 1 + 2.0**-40
+                radius += runtime
+                error += runtime
             if part == 2 and not layers.exact[k]:
                 error += errors[0, i] + errors[1, i]
                 radius += error
@@ -504,7 +543,8 @@ def _bound_box(
         equal: whether the networks are the same and only differences are asked for.
         box: (2, inputs).
         inherited: (6, neurons), read and overwritten.
-        bounds: (2, S), the maxima of the functions and of their negatives.
+        bounds: (4, S), the maxima of the functions and of their negatives; then those of the
+            linear bounds alone.
         slopes: (2, S, inputs), the linear bounds behind them.
     """
     count, width = layers.relus.shape[0], layers.biases.shape[2]
@@ -622,7 +662,7 @@ def _bound_functions(
             for side in range(2):
                 bound = constant[side * rows + row]
                 if not product:
-                    bounds[side, row] = bound
+                    bounds[side, row] = bounds[2 + side, row] = bound
                     for j in range(inputs):
                         slopes[side, row, j] = c[side * rows + row, j] + d[side * rows + row, j]
                 elif bound < bounds[side, row]:
@@ -709,10 +749,19 @@ class DensePropagator:
         known[:, :3], known[:, 3:] = -np.inf, np.inf
         if inherited is not None:
             known[...] = inherited.numpy()
-        bounds, slopes = np.empty((count, 2, rows)), np.empty((count, 2, rows, inputs))
+        bounds, slopes = np.empty((count, 4, rows)), np.empty((count, 2, rows, inputs))
         functions, equal = self._functions, self._equal
         _bound_boxes(self._layers, functions, equal, boxes, known, bounds, slopes)
-        upper_bound, negated_lower = torch.from_numpy(bounds).unbind(1)
+        upper_bound, negated_lower, *linear = torch.from_numpy(bounds).unbind(1)
         upper_slope, negated_slope = torch.from_numpy(slopes).unbind(1)
-        known_tensor = torch.from_numpy(known)
-        return RowBounds(-negated_lower, upper_bound, -negated_slope, upper_slope, known_tensor, [])
+        box = Interval(lower, upper)
+        return RowBounds(
+            -negated_lower,
+            upper_bound,
+            -negated_slope,
+            upper_slope,
+            -offset_of(negated_slope, linear[1], box),
+            offset_of(upper_slope, linear[0], box),
+            torch.from_numpy(known),
+            [],
+        )

@@ -47,26 +47,29 @@ class OutOfTimeError(Exception):
 class RowBounds(NamedTuple):
     """Bounds of S linear functions of the outputs on each of B boxes.
 
-    ``lower`` and ``upper`` are (B, S). ``lower_slope`` and ``upper_slope`` (B, S, inputs) are the
-    coefficients of the linear bounds behind them, which say where to split and where to look for a
-    witness. ``inherited`` (B, 6, neurons) holds the intervals of what relu reads, for parts of the
-    boxes to start from. ``triples`` are the intervals of all dual nodes, where they were kept.
+    ``lower`` and ``upper`` are (B, S). On each box a function is at least lower_slope·x +
+    lower_offset and at most upper_slope·x + upper_offset, rounding included; slopes (B, S, inputs)
+    say where to split and where to look for a witness, with the offsets (B, S) they can be
+    integrated. The tighter of several methods gave ``lower`` and ``upper``, so that a linear bound
+    alone may say less. ``inherited`` (B, 6, neurons) holds the intervals of what relu reads, for
+    parts of the boxes to start from. ``triples`` are the intervals of all dual nodes, where they
+    were kept.
     """
 
     lower: Tensor
     upper: Tensor
     lower_slope: Tensor
     upper_slope: Tensor
+    lower_offset: Tensor
+    upper_offset: Tensor
     inherited: Tensor
     triples: list[Triple]
 
     @classmethod
     def joined(cls, parts: Sequence[RowBounds]) -> RowBounds:
         """Return the bounds of all parts of a batch, in order."""
-        lower, upper, lower_slope, upper_slope, inherited = (
-            torch.cat(tensors) for tensors in zip(*(part[:5] for part in parts), strict=True)
-        )
-        return cls(lower, upper, lower_slope, upper_slope, inherited, [])
+        tensors = [torch.cat(tensors) for tensors in zip(*(part[:-1] for part in parts), strict=True)]
+        return cls(*tensors, [])
 
 
 @dataclass
@@ -85,13 +88,14 @@ class _Batch:
 class _Layer:
     """A dual node with its rules."""
 
-    def __init__(self, node: DualNode, depth: int, device: torch.device) -> None:
-        self.node = node
-        self.f = _rule(node.f, depth, device)
-        self.g = _rule(node.g, depth, device)
+    def __init__(self, dual: DualProgram, index: int, device: torch.device, float32: bool) -> None:
+        self.node = node = dual.nodes[index]
+        depth = len(dual.nodes)
+        self.f = _rule(node.f, depth, device, float32)
+        self.g = _rule(node.g, depth, device, float32)
         self.dual: DualRule | None = None
         if node.aligned and isinstance(self.f, AffineRule) and isinstance(self.g, AffineRule):
-            self.dual = AffineDualRule(node, self.f, self.g, depth)
+            self.dual = AffineDualRule(node, self.f, self.g, depth, same=dual.same)
         elif node.aligned and isinstance(self.f, ReluRule):
             self.dual = ReluDualRule()
 
@@ -104,6 +108,7 @@ class Propagator:
         f: coefficients c_f (S, outputs).
         g: coefficients c_g (S, outputs).
         delta: coefficients c_δ (S, outputs).
+        float32: bound what any float32 runtime computes instead of the networks over the reals.
         device: where to compute.
     """
 
@@ -113,17 +118,21 @@ class Propagator:
         f: Tensor,
         g: Tensor,
         delta: Tensor,
+        *,
+        float32: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         self._device = torch.device(device)
-        self._layers = [_Layer(node, len(dual.nodes), self._device) for node in dual.nodes]
+        count = len(dual.nodes)
+        self._layers = [_Layer(dual, index, self._device, float32) for index in range(count)]
         self._coefficients = [c.to(self._device, torch.float64) for c in (f, g, delta)]
         self._refined: dict[int, slice] = {}
         for index in sorted(_read_by_relu(dual) - _exact_by_intervals(dual)):
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
         self.part = _SMALL_PART if self._width <= _SMALL else None
-        self._equal = is_equal(dual) and not bool(f.any() or g.any())
+        equal = dual.same if float32 else is_equal(dual)
+        self._equal = equal and not bool(f.any() or g.any())
         self._functions: list[LinearMap] = [
             Dense(c) if bool(c.any()) else Zero(*c.T.shape) for c in self._coefficients
         ]
@@ -267,10 +276,11 @@ class Propagator:
         """Bound the wanted functions of the outputs, dually and on the product network."""
         boxes, inputs = batch.box.lower.shape
         rows = len(self._coefficients[0])
-        bounds, slopes = [], []
+        bounds, slopes, offsets = [], [], []
         for sign in (1.0, -1.0):
             bound = torch.empty(boxes * rows, dtype=torch.float64, device=self._device)
             slope = torch.empty(boxes * rows, inputs, dtype=torch.float64, device=self._device)
+            linear = torch.empty_like(bound)
             for part in self._chunks(boxes * rows):
                 number = torch.arange(part.start, part.stop, device=self._device)
                 box, row = number // rows, number % rows
@@ -278,6 +288,7 @@ class Propagator:
                 last = len(self._layers) - 1
                 zero = bound.new_zeros(len(box))
                 slope[part], best = self._substitute({last: blocks}, zero, box, batch)
+                linear[part] = best
                 if blocks.delta is not None:
                     product = {last: blocks.without_delta()}
                     zero = bound.new_zeros(len(box))
@@ -286,12 +297,15 @@ class Propagator:
                 bound[part] = best
             bounds.append(bound.reshape(boxes, rows))
             slopes.append(slope.reshape(boxes, rows, inputs))
+            offsets.append(offset_of(slopes[-1], linear.reshape(boxes, rows), batch.box))
         plain = self._plain_rows(batch)
         lower, upper = torch.maximum(-bounds[1], plain.lower), torch.minimum(bounds[0], plain.upper)
         inherited = torch.empty(boxes, 6, self.neurons, dtype=torch.float32, device=self._device)
         for index, part in self._refined.items():
             inherited[..., part] = batch.triples[index].pack()
-        return RowBounds(lower, upper, -slopes[1], slopes[0], inherited, batch.triples)
+        return RowBounds(
+            lower, upper, -slopes[1], slopes[0], -offsets[1], offsets[0], inherited, batch.triples
+        )
 
     def _plain_rows(self, batch: _Batch) -> Interval:
         """Bound the wanted functions by the intervals of the outputs: exact where these are 0."""
@@ -371,10 +385,10 @@ class Propagator:
         return (slice(i, min(i + size, rows)) for i in range(0, rows, size))
 
 
-def _rule(step: Step | None, depth: int, device: torch.device) -> Rule | None:
+def _rule(step: Step | None, depth: int, device: torch.device, float32: bool) -> Rule | None:
     """Return the rule of one network's step; the input has none."""
     if isinstance(step, Affine):
-        return AffineRule(step, depth, device)
+        return AffineRule(step, depth, device, float32=float32)
     return ReluRule() if isinstance(step, Relu) else None
 
 
@@ -446,6 +460,20 @@ def keeps_inputs_apart(node: DualNode) -> bool:
         and step.maps[0].terms == 1
         for step in (node.f, node.g)
     )
+
+
+def offset_of(slope: Tensor, maximum: Tensor, box: Interval) -> Tensor:
+    """Return c (B, S), rounded up: what is at most slope·x + c on the boxes.
+
+    The functions are linear with the slopes (B, S, inputs) and at most ``maximum`` (B, S) in the
+    corner of their boxes (B, inputs) where they are greatest.
+    """
+    corner = torch.where(slope > 0, box.upper[:, None], box.lower[:, None])
+    products = slope * corner
+    size = products.abs().sum(2) + maximum.abs()
+    offset = maximum - products.sum(2) + gamma(2 * slope.shape[2] + 8) * size
+    offset += SMALLEST * slope.shape[2]
+    return torch.where(torch.isfinite(offset), offset, math.inf)
 
 
 def _none_if_zero(c: Tensor) -> Tensor | None:

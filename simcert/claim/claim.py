@@ -10,7 +10,7 @@ from simcert.claim.region import Region
 from simcert.errors import ClaimError
 from simcert.numerals import exact
 
-ARITHMETICS = ("real", "float32")
+ARITHMETICS = ("float32", "real")
 
 _UNIFORM, _LINF = Uniform(), LInf()
 
@@ -30,11 +30,12 @@ class Claim:
         tolerance: ε, in the unit of the divergence.
         max_violation: the allowed probability of d > ε.
         confidence: of statements that rest on draws.
-        arithmetic: "real": the claim is about the networks over the reals.
+        arithmetic: "float32": the claim is about what any conforming float32 runtime computes;
+            "real": about the networks over the reals.
 
     Raises:
         ClaimError: a value outside its range, a tolerance that d can never exceed, or an
-            arithmetic that is not known or not there yet.
+            arithmetic that is not known.
     """
 
     region: Region
@@ -43,7 +44,7 @@ class Claim:
     tolerance: float | None = None
     max_violation: float | None = None
     confidence: float = 0.999
-    arithmetic: str = "real"
+    arithmetic: str = "float32"
 
     def __post_init__(self) -> None:
         if self.tolerance is not None:
@@ -60,11 +61,6 @@ class Claim:
         if self.arithmetic not in ARITHMETICS:
             raise ClaimError(
                 f"unknown arithmetic {self.arithmetic!r}; known: {', '.join(ARITHMETICS)}"
-            )
-        if self.arithmetic == "float32":
-            raise ClaimError(
-                "certificates for float32 arithmetic are coming, but not there yet; "
-                "choose 'real' to speak of the networks over the reals"
             )
 
     def _check_tolerance(self, tolerance: float) -> None:
@@ -88,13 +84,17 @@ class Claim:
         if self.tolerance is None:
             if d.unit == "disagreement":
                 return f"how often, if ever, is it that {d.event(0.0)} {self._law()}?"
-            return f"how large can {d.formula()} become for x in R ({unit}), over the reals?"
+            return f"how large can {d.formula()} become for x in R ({unit}), {self._where()}?"
         if self.max_violation is None:
-            return f"{d.bound(self.tolerance, unit)}, over the reals"
+            return f"{d.bound(self.tolerance, unit)}, {self._where()}"
         return (
             f"P({d.event(self.tolerance)}) ≤ {self.max_violation} {self._law()}, "
-            f"with confidence {self.confidence}"
+            f"with confidence {self.confidence}, {self._where()}"
         )
+
+    def _where(self) -> str:
+        """The arithmetic in words."""
+        return "over the reals" if self.arithmetic == "real" else "in float32"
 
     def _law(self) -> str:
         """The distribution of x on the region in words."""

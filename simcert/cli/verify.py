@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 import click
 
+from simcert.cli import query
 from simcert.cli.claim import claim_of
 from simcert.cli.parameters import Indices, Numbers
 from simcert.cli.progress import progress_line
+from simcert.cli.query import NetworkFile
 from simcert.cli.status import status_of
 from simcert.result import Result, Verdict
 
@@ -21,8 +23,15 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command
-@click.argument("original", type=_FILE)
-@click.argument("compressed", type=_FILE)
+@click.argument("original", metavar="ORIGINAL", type=_FILE)
+@click.argument("compressed", metavar="COMPRESSED", type=_FILE, required=False)
+@click.option(
+    "--network",
+    "networks",
+    type=NetworkFile(),
+    multiple=True,
+    help="The file of a network that a VNN-LIB 2.0 query declares.",
+)
 @click.option("--region", type=_FILE, help="VNN-LIB, .npz with lower and upper, or JSON.")
 @click.option("--around", type=_FILE, help="Balls around the rows of an .npy or .npz file.")
 @click.option("--radius", type=float, help="Radius of the balls, in the L-infinity norm.")
@@ -41,9 +50,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--confidence", type=float, default=0.999, show_default=True)
 @click.option("--samples", type=click.IntRange(min=0), help="Draws at most; 100,000 by default.")
 @click.option(
-    "--arithmetic", type=click.Choice(["real", "float32"]), default="real", show_default=True
+    "--arithmetic", type=click.Choice(["float32", "real"]), default="float32", show_default=True
 )
-@click.option("--time-limit", type=float, default=60.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--time-limit", "--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS"
+)
 @click.option("--boxes", type=click.IntRange(min=1), help="Bound at most so many boxes.")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -56,7 +67,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--quiet", "-q", is_flag=True, help="No progress and no notes on stderr.")
 def verify(
     original: Path,
-    compressed: Path,
+    compressed: Path | None,
+    networks: tuple[tuple[str, Path], ...],
     samples: int | None,
     time_limit: float,
     boxes: int | None,
@@ -75,7 +87,28 @@ def verify(
     with --max-violation, with probability at least 1 - P. Without --tolerance nothing is claimed,
     and the report says what can be shown. Without a region, the one in the metadata of ORIGINAL
     (simcert.region) is used.
+
+    Instead of the two files a query in VNN-LIB 2.0 can be given, with one --network NAME=FILE for
+    each network that it declares: `simcert verify query.vnnlib --network f=a.onnx --network
+    g=b.onnx`. The first line of the answer is sat, unsat, unknown or timeout.
     """
+    if query.is_query(original):
+        status = query.answer(
+            original,
+            networks,
+            arithmetic=claim["arithmetic"],
+            time_limit=time_limit,
+            boxes=boxes,
+            threads=threads,
+            seed=seed,
+            quiet=quiet,
+            exit_zero=exit_zero,
+        )
+        sys.exit(status)
+    if compressed is None:
+        raise click.UsageError("give two ONNX files, or one query that ends in .vnnlib")
+    if networks:
+        raise click.UsageError("--network names the networks of a query; give a .vnnlib file")
     from simcert import verification
 
     read = [original, compressed, *(claim[name] for name in ("region", "around", "inputs"))]

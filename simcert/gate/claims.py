@@ -44,7 +44,7 @@ def claim_of(options: Mapping[str, Any], original: Model) -> Claim:
         tolerance=options.get("tolerance"),
         max_violation=options.get("max_violation"),
         confidence=options.get("confidence", 0.999),
-        arithmetic=options.get("arithmetic", "real"),
+        arithmetic=options.get("arithmetic", "float32"),
     )
 
 

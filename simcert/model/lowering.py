@@ -94,6 +94,8 @@ class _Builder:
         shape: Sequence[int],
         label: str,
         computed: str = "",
+        *,
+        rounds: bool = True,
     ) -> Traced:
         """Append Σ maps · operands + bias and return the tensor."""
         result = tuple(shape)
@@ -105,11 +107,16 @@ class _Builder:
                     return Traced(source, result)
                 if isinstance(before, Affine) and not before.bias.any():
                     # MatMul then Add: one step, the same numbers.
-                    merged = replace(before, bias=bias, computed=before.computed + computed)
+                    merged = replace(
+                        before,
+                        bias=bias,
+                        computed=before.computed + computed,
+                        rounds=before.rounds or rounds,
+                    )
                     return self._append(merged, result)
         maps = tuple(linear for _, linear in operands)
         sources = tuple(source for source, _ in operands)
-        return self._append(Affine(sources, maps, bias, label, computed), result)
+        return self._append(Affine(sources, maps, bias, label, computed, rounds), result)
 
     def relu(self, x: Traced, label: str) -> Traced:
         """Append max(x, 0)."""
@@ -119,10 +126,15 @@ class _Builder:
         """Append a tensor that does not depend on the input."""
         inputs = self.steps[0].size
         nothing = Selection(torch.full((value.numel(),), -1), inputs)
-        return self.affine([(0, nothing)], value.flatten(), value.shape, label)
+        return self.affine([(0, nothing)], value.flatten(), value.shape, label, rounds=False)
 
     def combine(
-        self, terms: Sequence[tuple[float, Operand]], shape: Sequence[int], label: str
+        self,
+        terms: Sequence[tuple[float, Operand]],
+        shape: Sequence[int],
+        label: str,
+        *,
+        rounds: bool = True,
     ) -> Traced:
         """Append Σ factor · operand, factors ±1, operands broadcast to ``shape``.
 
@@ -137,10 +149,12 @@ class _Builder:
             else:
                 biases.append(factor * operand.expand(*shape).reshape(-1))
         zero = torch.zeros(math.prod(shape), dtype=torch.float64)
-        result = self.affine(operands, biases[0] if biases else zero, shape, label)
+        rounds = rounds and len(terms) > 1
+        first = biases[0] if biases else zero
+        result = self.affine(operands, first, shape, label, rounds=rounds)
         for bias in biases[1:]:
             same = Selection(torch.arange(result.size), result.size)
-            result = self.affine([(result.step, same)], bias, shape, label)
+            result = self.affine([(result.step, same)], bias, shape, label, rounds=rounds)
         return result
 
     def scale(
@@ -154,20 +168,20 @@ class _Builder:
 
     def maximum(self, a: Operand, b: Operand, shape: Sequence[int], label: str) -> Traced:
         """Append max(a, b) = b + relu(a − b)."""
-        positive = self.relu(self.combine([(1.0, a), (-1.0, b)], shape, label), label)
-        return self.combine([(1.0, b), (1.0, positive)], shape, label)
+        over = self.relu(self.combine([(1.0, a), (-1.0, b)], shape, label, rounds=False), label)
+        return self.combine([(1.0, b), (1.0, over)], shape, label, rounds=False)
 
     def minimum(self, a: Operand, b: Operand, shape: Sequence[int], label: str) -> Traced:
         """Append min(a, b) = a − relu(a − b)."""
-        positive = self.relu(self.combine([(1.0, a), (-1.0, b)], shape, label), label)
-        return self.combine([(1.0, a), (-1.0, positive)], shape, label)
+        over = self.relu(self.combine([(1.0, a), (-1.0, b)], shape, label, rounds=False), label)
+        return self.combine([(1.0, a), (-1.0, over)], shape, label, rounds=False)
 
     def program(self, output: int) -> Program:
         """Return the steps that the output depends on, the output last."""
         if output == 0:
             identity = Selection(torch.arange(self.steps[0].size), self.steps[0].size)
             zero = torch.zeros(self.steps[0].size, dtype=torch.float64)
-            self.steps.append(Affine((0,), (identity,), zero, "output"))
+            self.steps.append(Affine((0,), (identity,), zero, "output", rounds=False))
             output = len(self.steps) - 1
         needed = {0, output}
         for index in range(output, 0, -1):
@@ -567,10 +581,9 @@ def _clip(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[O
         result = builder.maximum(x, torch.tensor(low, dtype=torch.float64), x.shape, node.name)
     if high < math.inf:
         limit = torch.tensor(high, dtype=torch.float64)
-        over = builder.relu(
-            builder.combine([(1.0, x), (-1.0, limit)], x.shape, node.name), node.name
-        )
-        result = builder.combine([(1.0, result), (-1.0, over)], x.shape, node.name)
+        over = builder.combine([(1.0, x), (-1.0, limit)], x.shape, node.name, rounds=False)
+        over = builder.relu(over, node.name)
+        result = builder.combine([(1.0, result), (-1.0, over)], x.shape, node.name, rounds=False)
     return [result]
 
 
@@ -590,7 +603,7 @@ def _absolute(builder: _Builder, node: Node, inputs: list[Operand | None]) -> li
         (1.0, builder.relu(x, node.name)),
         (1.0, builder.relu(negated, node.name)),
     ]
-    return [builder.combine(parts, x.shape, node.name)]
+    return [builder.combine(parts, x.shape, node.name, rounds=False)]
 
 
 def _extremum(method: str) -> Lowering:
@@ -618,7 +631,7 @@ def _move(builder: _Builder, label: str, x: Traced, index: Tensor) -> Traced:
     """Return the elements ``index`` of x, in the shape of ``index``."""
     selection = Selection(index.reshape(-1).clone(), x.size)
     zero = torch.zeros(index.numel(), dtype=torch.float64)
-    return builder.affine([(x.step, selection)], zero, index.shape, label)
+    return builder.affine([(x.step, selection)], zero, index.shape, label, rounds=False)
 
 
 def _movement(builder: _Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -656,7 +669,7 @@ def _movement(builder: _Builder, node: Node, inputs: list[Operand | None]) -> li
             own = (index >= begin) & (index < begin + x.size)
             operands.append((x.step, Selection(torch.where(own, index - begin, -1), x.size)))
             begin += x.size
-        outputs.append(builder.affine(operands, bias, first.shape, node.name))
+        outputs.append(builder.affine(operands, bias, first.shape, node.name, rounds=False))
     return outputs
 
 

@@ -30,6 +30,10 @@ class Affine:
     ``computed`` names the constants that weights or bias were computed from in float64 (a folded
     BatchNormalization, say), by digest; it is empty where they are the file's own numbers, which
     float64 holds exactly. Two computed steps with equal digests are equal over the reals.
+
+    ``rounds`` says whether a runtime rounds here. It does in products and sums; it does not where
+    elements are only moved, or where the step is a part of an operator that picks one of its
+    operands: Clip and Max are written with sums that no runtime computes.
     """
 
     operands: tuple[int, ...]
@@ -37,6 +41,7 @@ class Affine:
     bias: Tensor
     label: str
     computed: str = ""
+    rounds: bool = True
 
     @property
     def size(self) -> int:

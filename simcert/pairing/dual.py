@@ -39,9 +39,14 @@ class DualNode:
 
 @dataclass(frozen=True)
 class DualProgram:
-    """Dual nodes in topological order; node 0 is the shared input, the last one the output pair."""
+    """Dual nodes in topological order; node 0 is the shared input, the last one the output pair.
+
+    ``same`` says that both files hold one and the same graph, which one runtime computes in one
+    way: not only are the networks equal over the reals, their rounding is equal too.
+    """
 
     nodes: tuple[DualNode, ...]
+    same: bool = False
 
     @property
     def inputs(self) -> int:

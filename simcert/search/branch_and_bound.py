@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from simcert.bounds import OutOfTimeError, Propagator, RowBounds
 from simcert.bounds.dense import DensePropagator, layers_of
 from simcert.claim import Claim
+from simcert.claim.vnnlib2 import Condition
 from simcert.pairing import DualProgram
 from simcert.progress import Progress
 from simcert.result import Stopped
@@ -108,8 +109,11 @@ class BranchAndBound:
         rows = self._wanted.f, self._wanted.g, self._wanted.difference
         f, g, delta = (torch.as_tensor(c) for c in rows)
         self._functions = f, g, delta
-        self._propagator: Propagator | DensePropagator = Propagator(dual, f, g, delta)
-        self._dense = layers_of(dual)
+        float32 = claim.arithmetic == "float32"
+        self._propagator: Propagator | DensePropagator = Propagator(
+            dual, f, g, delta, float32=float32
+        )
+        self._dense = layers_of(dual, float32=float32)
         self._workers = Workers(threads)
         per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
         self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
@@ -285,12 +289,17 @@ class BranchAndBound:
     def _keeping(self, lower: Float, upper: Float) -> NDArray[np.bool_]:
         """Return which functions (B, S) a cut should tighten.
 
-        Of decisions those whose sign is open. Of differences all, also those that are small
-        enough: on ACAS Xu that needs fewer boxes than the open ones alone.
+        Of decisions those whose sign is open, of a query those that decide it. Of differences all,
+        also those that are small enough: on ACAS Xu that needs fewer boxes than the open ones
+        alone.
         """
-        if not (self._wanted.f.any() or self._wanted.g.any()):
+        divergence = self._claim.divergence
+        if isinstance(divergence, Condition):
+            keeping = divergence.undecided(lower, upper)
+        elif not (self._wanted.f.any() or self._wanted.g.any()):
             return np.ones_like(lower, dtype=bool)
-        keeping = (lower <= 0) & (upper >= 0)
+        else:
+            keeping = (lower <= 0) & (upper >= 0)
         keeping[~keeping.any(axis=1)] = True
         return keeping
 

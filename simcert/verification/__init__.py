@@ -92,7 +92,7 @@ def verify(
         statistics=evidence.statistics,
         witness=evidence.witness,
         explanation=explanation,
-        assumptions=assumptions_of(evidence),
+        assumptions=assumptions_of(pair, evidence),
         seed=seed,
         threads=threads,
         elapsed_seconds=time.monotonic() - start,

@@ -8,6 +8,7 @@ from simcert.claim import Claim
 from simcert.result import Proof, Verdict
 from simcert.sampling import Statistics
 from simcert.verification.findings import Findings
+from simcert.verification.pair import Pair
 
 
 def judge(claim: Claim, evidence: Findings) -> tuple[Verdict, tuple[str, ...]]:
@@ -68,22 +69,38 @@ def _unfinished(proof: Proof) -> tuple[str, ...]:
     )
 
 
-def assumptions_of(evidence: Findings) -> tuple[str, ...]:
+_PROOFS = {
+    "real": "Proofs speak of the two networks in real arithmetic; the analysis' own float64 "
+    "rounding is included, the rounding of a float32 runtime is not.",
+    "float32": "Proofs speak of what any float32 runtime computes that rounds to nearest, sums "
+    "products in any order, with or without fused multiply-add and with or without flushing "
+    "subnormals, and may fold constants into affine operators; the analysis' own float64 rounding "
+    "is included.",
+}
+_SAME = (
+    "Both files are the same file, and one runtime computes it in the same way both times: its "
+    "rounding cancels."
+)
+_DRAWS = (
+    "Draws come from a pseudo-random generator, and the confidence is over these draws. They "
+    "measure the files as they run in ONNX Runtime (ORT_ENABLE_BASIC, CPU, float32)"
+)
+_DRAWS_OVER_REALS = (
+    "; a draw that exceeds the bound proved over the reals by no more than float32 rounding counts "
+    "as that bound"
+)
+
+
+def assumptions_of(pair: Pair, evidence: Findings) -> tuple[str, ...]:
     """Return what the verdict takes for granted."""
     assumptions = []
     if evidence.proof.stopped != "unavailable":
-        assumptions.append(
-            "Proofs speak of the two networks in real arithmetic; the analysis' own float64 "
-            "rounding is included, the rounding of a float32 runtime is not."
-        )
+        assumptions.append(_PROOFS[pair.claim.arithmetic])
+        if pair.dual is not None and pair.dual.same and not pair.is_real:
+            assumptions.append(_SAME)
     assumptions.append(
         "Region bounds are rounded outward to the networks' input type; draws are rounded to it."
     )
     if evidence.statistics is not None:
-        assumptions.append(
-            "Draws come from a pseudo-random generator, and the confidence is over these draws. "
-            "They measure the files as they run in ONNX Runtime (ORT_ENABLE_BASIC, CPU, float32); "
-            "a draw that exceeds the bound proved over the reals by no more than float32 rounding "
-            "counts as that bound."
-        )
+        assumptions.append(_DRAWS + (_DRAWS_OVER_REALS if pair.is_real else "") + ".")
     return tuple(assumptions)

@@ -92,7 +92,11 @@ class Pair:
             programs = lower(models[0].graph), lower(models[1].graph)
             networks = programs[0].run, programs[1].run
             claim.divergence.rows(f.outputs)
+            _check_arithmetic(claim, f)
             dual = align(programs[0], spread(*programs, models[1].graph.metadata))
+            # One runtime computes one file in one way. Of two files that only mean the same, say
+            # with a layer split in two, that is not known.
+            dual = replace(dual, same=_is_same(*models))
         except (UnsupportedOperatorError, ClaimError) as error:  # these can be sampled all the same
             reason = str(error)
         return cls(*models, f, g, claim, networks, dual, reason, threads)
@@ -102,13 +106,16 @@ class Pair:
         return self.claim.divergence.evaluate(self.f.run(x), self.g.run(x))
 
     def drawn(self, proved: float) -> Evaluate:
-        """Return how draws are measured where d ≤ ``proved`` was proved over the reals.
+        """Return how draws are measured where d ≤ ``proved`` was proved.
 
-        A float32 run may exceed that by its rounding; up to 2^-14 of the outputs' size such a draw
-        counts as ``proved``. One that exceeds it by more contradicts the proof and is left as it
-        is, to be reported; so is one that is not finite. A difference over the reals (in float64)
-        that the run hides, by absorption, counts as it is.
+        A claim about float32 is about these very runs. Over the reals, a float32 run may exceed
+        what is proved by its rounding; up to 2^-14 of the outputs' size such a draw counts as
+        ``proved``. One that exceeds it by more contradicts the proof and is left as it is, to be
+        reported; so is one that is not finite. A difference over the reals (in float64) that the
+        run hides, by absorption, counts as it is.
         """
+        if not self.is_real:
+            return self.measured
 
         def run(x: Float) -> Float:
             f, g = self.f.run(x), self.g.run(x)
@@ -127,13 +134,13 @@ class Pair:
         return run
 
     def exceeding(self, x: Float) -> Float:
-        """Return d (n,), where it exceeds ε the lesser of what was run and what is real.
+        """Return d (n,); for a claim over the reals never more than the real one where d > ε.
 
-        The claim is about the networks over the reals. A difference above ε that is only rounding,
-        of the float32 run, of the float64 one or of the divergence, is no witness against it.
+        Against a claim about the networks over the reals, a difference above ε that is only
+        rounding, of the float32 run, of the float64 one or of the divergence, is no witness.
         """
         d, tolerance = self.measured(x), self.claim.tolerance
-        if tolerance is None or self.networks is None:
+        if tolerance is None or self.networks is None or not self.is_real:
             return d
         above = np.flatnonzero(d > tolerance)
         if len(above):
@@ -144,6 +151,11 @@ class Pair:
             doubtful = np.setdiff1d(above, first[self._confirmed(x[first], tolerance)])
             d[doubtful] = tolerance
         return d
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the claim is about the networks over the reals, not as they are computed."""
+        return self.claim.arithmetic == "real"
 
     @property
     def _is_small(self) -> bool:
@@ -192,10 +204,34 @@ class Pair:
         if candidate is None or self.networks is None or not math.isfinite(bound):
             return False
         x = candidate.input[None]
+        if not self.is_real:
+            return bool(self.measured(x)[0] > bound)
         f, g = self.f.run(x), self.g.run(x)
         size = float(np.maximum(np.abs(f), np.abs(g)).max())
         d = np.fmin(self.claim.divergence.evaluate(f, g), self._real(x))[0]
         return bool(d > bound + _FLOAT32_ROUNDING * size)
+
+
+def _check_arithmetic(claim: Claim, runtime: Runtime) -> None:
+    """Refuse to bound in float32 what runs in less.
+
+    Raises:
+        ClaimError: the networks compute in float16, whose rounding is not covered.
+    """
+    if claim.arithmetic == "float32" and runtime.dtype == np.float16:
+        raise ClaimError(
+            f"the networks compute in {runtime.dtype}, whose rounding is greater than float32's; "
+            "choose the arithmetic 'real' to bound them over the reals"
+        )
+
+
+def _is_same(f: Model, g: Model) -> bool:
+    """Whether two files are one: the same bytes, and the same weights where these lie beside."""
+    f_constants, g_constants = f.graph.constants, g.graph.constants
+    return f.sha256 == g.sha256 and all(
+        name in g_constants and np.array_equal(array, g_constants[name])
+        for name, array in f_constants.items()
+    )
 
 
 def _check_mass(claim: Claim) -> None:

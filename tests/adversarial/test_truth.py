@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claims import over_reals
 from networks import random_mlp, write_mlp
 
 from simcert import Verdict, verify
-from simcert.claim import Claim, Region, TruncatedNormal, Uniform, divergences
+from simcert.claim import Region, TruncatedNormal, Uniform, divergences
 
 ONE, ZERO = np.ones((1, 1)), np.zeros(1)
 Layers = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -86,7 +87,9 @@ def test_no_verdict_contradicts_exact_arithmetic(tmp_path: Path, seed: int) -> N
     )
     region = Region.from_boxes(lower, lower + width, source="random")
     tolerance = 0.5 if name == "top1" else 10.0 ** generator.uniform(-6, 3)
-    claim = Claim(region, divergence=divergences.parse(name, None, "argmax"), tolerance=tolerance)
+    claim = over_reals(
+        region, divergence=divergences.parse(name, None, "argmax"), tolerance=tolerance
+    )
     result = verify(f, g, claim, samples=0, max_boxes=20, seed=seed, threads=1)
     points = [np.array(result.witness.input)] if result.witness else []
     for low, high in zip(result.claim.region.lower, result.claim.region.upper, strict=True):
@@ -123,7 +126,9 @@ def test_overlapping_boxes_of_any_weight_have_the_right_probability(tmp_path: Pa
             tails[3] = at < upper[3]
             truth = float(weights @ tails)
             for max_boxes in (1, 5, 40):
-                claim = Claim(region, distribution=law, tolerance=tolerance, max_violation=truth)
+                claim = over_reals(
+                    region, distribution=law, tolerance=tolerance, max_violation=truth
+                )
                 result = verify(f, g, claim, samples=300, max_boxes=max_boxes, threads=1)
                 proof, statistics = result.proof, result.statistics
                 assert proof.violation_lower <= truth + 1e-9
@@ -144,7 +149,7 @@ def test_repeated_rows_count_by_their_weight(
     weights = np.array([1, 2, 2, 3, 1, 1, 1]) / 11
     region = Region.from_boxes(rows[:, None], rows[:, None], source="rows", weights=weights)
     truth = 8 / 11
-    claim = Claim(region, tolerance=0.03, max_violation=0.5)
+    claim = over_reals(region, tolerance=0.03, max_violation=0.5)
     result = verify(f, g, claim, samples=samples, max_boxes=max_boxes, threads=1)
     assert result.proof.violation_lower <= truth <= result.proof.violation_upper
     if result.statistics is not None:
@@ -159,7 +164,7 @@ def test_a_false_claim_is_rarely_certified_after_two_looks(tmp_path: Path) -> No
     f = write_mlp(tmp_path / "f.onnx", [(ONE, ZERO), (0 * ONE, ZERO)])
     g = write_mlp(tmp_path / "g.onnx", [(ONE, ZERO - 0.9375), (ONE, ZERO)])
     region = Region.from_boxes([[0.0]], [[1.0]], source="unit")
-    claim = Claim(region, tolerance=0.0325, max_violation=0.0295, confidence=0.8)
+    claim = over_reals(region, tolerance=0.0325, max_violation=0.0295, confidence=0.8)
     wrong = sum(
         verify(f, g, claim, samples=300, max_boxes=1, threads=1, seed=seed).verdict.holds
         for seed in range(100)
@@ -172,7 +177,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path: Path, sizes: tuple[int,
     f = random_mlp(tmp_path / "f.onnx", sizes, 0)
     g = random_mlp(tmp_path / "g.onnx", sizes, 0, noise=0.003)
     box = [[-1.0] * sizes[0]], [[1.0] * sizes[0]]
-    claim = Claim(Region.from_boxes(*box, source="box"), tolerance=0.004, max_violation=1e-4)
+    claim = over_reals(Region.from_boxes(*box, source="box"), tolerance=0.004, max_violation=1e-4)
     found = []
     for threads in (1, 3):
         result = verify(f, g, claim, samples=2000, max_boxes=300, threads=threads, time_limit=600)

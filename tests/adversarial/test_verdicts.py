@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claims import over_reals
 from click.testing import CliRunner
 from networks import random_mlp, write_mlp
 from onnx import helper
 
 from simcert import ClaimError, ModelError, Verdict, verify
-from simcert.claim import Claim, Region, TruncatedNormal, divergences
+from simcert.claim import Region, TruncatedNormal, divergences
 from simcert.cli import main
 
 ONE, ZERO = np.ones((1, 1)), np.zeros(1)
@@ -45,7 +46,7 @@ def test_a_random_network_is_refused(write, operator: str) -> None:
         helper.make_node("Add", ["x", "noise"], ["y"]),
     ]
     path = write("f.onnx", nodes, constants if trains else {}, 1, 1)
-    claim = Claim(_interval(0.0, 1.0), tolerance=0.5, max_violation=0.1)
+    claim = over_reals(_interval(0.0, 1.0), tolerance=0.5, max_violation=0.1)
     with pytest.raises(ModelError, match=f"{operator}.*random"):
         verify(path, path, claim, samples=1000, threads=1)
 
@@ -56,7 +57,7 @@ def test_a_random_network_is_refused(write, operator: str) -> None:
 def test_no_draw_certifies_nothing(tmp_path: Path) -> None:
     f = random_mlp(tmp_path / "f.onnx", [2, 8, 3], 0)
     g = random_mlp(tmp_path / "g.onnx", [2, 8, 3], 0, noise=0.01)
-    result = verify(f, g, Claim(_square()), time_limit=1e-9, threads=1)
+    result = verify(f, g, over_reals(_square()), time_limit=1e-9, threads=1)
     assert result.statistics is not None
     assert result.statistics.drawn == 0
     assert result.verdict is Verdict.INCONCLUSIVE
@@ -86,7 +87,7 @@ def test_a_violation_of_tiny_probability_is_not_none(tmp_path: Path) -> None:
     """The second box violates; its weight vanishes beside 1 in float64."""
     f, g = _pair(tmp_path, FLAT, [(ONE, ZERO - 2), (ONE, ZERO)])
     region = Region.from_boxes([[0], [4]], [[1], [5]], source="two", weights=[1, 1e-20])
-    claim = Claim(region, tolerance=0.5, max_violation=1e-3)
+    claim = over_reals(region, tolerance=0.5, max_violation=1e-3)
     proof = verify(f, g, claim, samples=0, threads=1).proof
     assert proof.proved_mass < 1.0
     assert proof.violation_lower <= 1e-20 <= proof.violation_upper
@@ -97,7 +98,7 @@ def test_masses_that_underflow_refute_nothing(tmp_path: Path, max_violation: flo
     """d > ε has probability 1e-85,000 and less: beyond 625 standard deviations."""
     f, g = _pair(tmp_path, FLAT, [(ONE, ZERO - 0.5), (4 * ONE, ZERO)])
     law = TruncatedNormal(1e-3)
-    claim = Claim(
+    claim = over_reals(
         _interval(-1.0, 1.0), distribution=law, tolerance=0.5, max_violation=max_violation
     )
     for max_boxes in (1, 5, 200):
@@ -119,7 +120,7 @@ def test_masses_out_of_range_are_refused(write) -> None:
         )
         for name, shift in (("f.onnx", 0.0), ("g.onnx", 1.0))
     ]
-    claim = Claim(
+    claim = over_reals(
         _interval(-8e307, 8e307),
         distribution=TruncatedNormal(1000.0),
         tolerance=0.5,
@@ -141,7 +142,7 @@ def test_ranges_that_cannot_be_summed_are_none(write) -> None:
         )
         for name, weight in (("f.onnx", 1.0), ("g.onnx", 2.0))
     ]
-    claim = Claim(_interval(-1e300, 1e300), tolerance=0.0, max_violation=0.1)
+    claim = over_reals(_interval(-1e300, 1e300), tolerance=0.0, max_violation=0.1)
     result = verify(*paths, claim, samples=100, max_boxes=1, threads=1)
     assert result.verdict is Verdict.REFUTED
     assert result.statistics is None or result.statistics.mean_upper is None
@@ -154,7 +155,7 @@ def test_what_float64_absorbs_refutes_nothing(tmp_path: Path) -> None:
     """relu(x + 2^60) − 2^60 is x; in float32 and in float64 it is 0."""
     big = 2.0**60
     f, g = _pair(tmp_path, [(ONE, ZERO), (ONE, ZERO)], [(ONE, ZERO + big), (ONE, ZERO - big)])
-    claim = Claim(_interval(0.0, 4.0), tolerance=0.5)
+    claim = over_reals(_interval(0.0, 4.0), tolerance=0.5)
     result = verify(f, g, claim, samples=100, max_boxes=200, threads=1)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.witness is None
@@ -169,7 +170,7 @@ def test_the_rounding_of_a_divergence_refutes_nothing(
     weight = np.random.default_rng(0).normal(size=(3, 2)).round(2)
     bias = np.array([1.0, 2.0, 3.5])
     f, g = _pair(tmp_path, [(weight, bias)], [(weight, bias + shift)])
-    claim = Claim(_square(), divergence=divergences.parse(name, None, "argmax"), tolerance=0.0)
+    claim = over_reals(_square(), divergence=divergences.parse(name, None, "argmax"), tolerance=0.0)
     result = verify(f, g, claim, samples=0, max_boxes=200, threads=1)
     assert result.verdict is not Verdict.REFUTED
 
@@ -184,11 +185,11 @@ def test_a_tolerance_equal_to_the_maximum_is_not_refuted(
     weight = np.ones((2, 1))
     f, g = _pair(tmp_path, [(weight, np.zeros(2))], [(weight, np.array([a, b]))])
     divergence = divergences.parse(name, None, "argmax")
-    claim = Claim(_interval(0.0, 1.0), divergence=divergence, tolerance=tolerance)
+    claim = over_reals(_interval(0.0, 1.0), divergence=divergence, tolerance=tolerance)
     result = verify(f, g, claim, samples=0, max_boxes=200, threads=1)
     assert result.verdict is not Verdict.REFUTED
     assert result.proof.bound >= tolerance
-    claim = Claim(_interval(0.0, 1.0), divergence=divergence, tolerance=tolerance * (1 - 1e-6))
+    claim = over_reals(_interval(0.0, 1.0), divergence=divergence, tolerance=tolerance * (1 - 1e-6))
     result = verify(f, g, claim, samples=0, max_boxes=200, threads=1)
     assert result.verdict is Verdict.REFUTED
 
@@ -197,7 +198,7 @@ def test_draws_that_exceed_by_rounding_refute_nothing(tmp_path: Path) -> None:
     """d is exactly ε everywhere over the reals; half of the float32 runs are above it."""
     shift = float(np.float32(0.1))
     f, g = _pair(tmp_path, [(ONE, ZERO)], [(ONE, ZERO + shift)])
-    claim = Claim(_interval(0.0, 1.0), tolerance=shift, max_violation=0.01)
+    claim = over_reals(_interval(0.0, 1.0), tolerance=shift, max_violation=0.01)
     result = verify(f, g, claim, samples=1000, max_boxes=20, threads=1)
     assert result.verdict is not Verdict.REFUTED
 
@@ -212,6 +213,6 @@ def test_draws_do_not_certify_what_float32_absorbs(tmp_path: Path) -> None:
         [ramp, (np.zeros((2, 2)), np.full(2, big)), add],
         [ramp, (np.array([[0.9, -0.9], [0.0, 0.0]]), np.full(2, big)), add],
     )
-    claim = Claim(_interval(0.0, 2.0), tolerance=0.5, max_violation=0.01)
+    claim = over_reals(_interval(0.0, 2.0), tolerance=0.5, max_violation=0.01)
     result = verify(f, g, claim, samples=10_000, max_boxes=1, threads=1)
     assert result.verdict is not Verdict.CERTIFIED

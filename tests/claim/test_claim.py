@@ -23,29 +23,34 @@ def d(text: str, *rest: Any) -> Divergence:
     [
         (
             Claim(BOX, tolerance=0.05),
+            "max over x in R of ‖f(x) − g(x)‖∞ ≤ 0.05 (output units), in float32",
+        ),
+        (
+            Claim(BOX, tolerance=0.05, arithmetic="real"),
             "max over x in R of ‖f(x) − g(x)‖∞ ≤ 0.05 (output units), over the reals",
         ),
         (
             Claim(BOX, tolerance=0.004, max_violation=0.001),
-            "P(‖f(x) − g(x)‖∞ > 0.004) ≤ 0.001 for x uniform on R, with confidence 0.999",
+            "P(‖f(x) − g(x)‖∞ > 0.004) ≤ 0.001 for x uniform on R, with confidence 0.999, "
+            "in float32",
         ),
         (
             Claim(BOX, divergence=d("l2", [0, 3])),
             "how large can ‖f(x)[0, 3] − g(x)[0, 3]‖₂ become for x in R (output units), "
-            "over the reals?",
+            "in float32?",
         ),
         (
             Claim(BOX, divergence=d("js"), tolerance=0.01),
-            "max over x in R of JS(softmax f(x), softmax g(x)) ≤ 0.01 (nats), over the reals",
+            "max over x in R of JS(softmax f(x), softmax g(x)) ≤ 0.01 (nats), in float32",
         ),
         (
             Claim(TWO, divergence=d("top1", None, "argmin"), tolerance=0),
-            "argmin f(x) = argmin g(x) for every x in R, over the reals",
+            "argmin f(x) = argmin g(x) for every x in R, in float32",
         ),
         (
             Claim(TWO, divergence=d("top1"), tolerance=0, max_violation=0.5, confidence=0.9),
             "P(argmax f(x) ≠ argmax g(x)) ≤ 0.5 for x uniform on one of the 2 boxes of R, "
-            "drawn by weight, with confidence 0.9",
+            "drawn by weight, with confidence 0.9, in float32",
         ),
         (
             Claim(POINTS, divergence=d("topk:k=3")),
@@ -54,19 +59,18 @@ def d(text: str, *rest: Any) -> Divergence:
         ),
         (
             Claim(BOX, divergence=d("topk:k=3", None, "argmin"), tolerance=0),
-            "the 3 smallest outputs of f(x) and of g(x) are the same for every x in R, "
-            "over the reals",
+            "the 3 smallest outputs of f(x) and of g(x) are the same for every x in R, in float32",
         ),
         (
             Claim(BOX, divergence=d("top1-confident:delta=2"), tolerance=0),
             "argmax f(x) = argmax g(x) for every x in R at which the best output of f(x) leads "
-            "by at least 2.0 (output units), over the reals",
+            "by at least 2.0 (output units), in float32",
         ),
         (
             Claim(BOX, TruncatedNormal(), d("kl"), 0.5, 0.25),
             "P(KL(softmax f(x) ‖ softmax g(x)) > 0.5) ≤ 0.25 for x truncated normal (inputs "
             "independent, mean at the centre of the box, standard deviation 0.5 half-widths) "
-            "on R, with confidence 0.999",
+            "on R, with confidence 0.999, in float32",
         ),
     ],
 )
@@ -99,8 +103,7 @@ def test_units_of_the_outputs() -> None:
         ({"max_violation": float("nan")}, "between 0 and 1"),
         ({"confidence": 1.0}, "confidence must lie between 0 and 1, not 1.0; try 0.999"),
         ({"confidence": 0.0}, "confidence must lie between 0 and 1"),
-        ({"arithmetic": "float32"}, "coming, but not there yet; choose 'real'"),
-        ({"arithmetic": "int4"}, "unknown arithmetic 'int4'; known: real, float32"),
+        ({"arithmetic": "int4"}, "unknown arithmetic 'int4'; known: float32, real"),
     ],
 )
 def test_claims_that_are_refused(arguments: dict[str, Any], message: str) -> None:

@@ -150,7 +150,6 @@ def test_options_that_make_no_sense(arguments: list[str], options: str, message:
         ("--distribution normal", "normal"),
         ("--outputs 1", "output"),
         ("--region no-such-file.json", "no-such-file.json"),
-        ("--arithmetic float32", "float32"),
     ],
 )
 def test_claims_that_make_no_sense(arguments: list[str], options: str, message: str) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from claims import over_reals
 
 import pruners
 from simcert import Verdict, verify
@@ -96,7 +97,7 @@ def test_the_same_function_in_another_graph(data: Path, other: str, tmp_path: Pa
     np.save(tmp_path / "x.npy", normalised.transpose(0, 3, 1, 2))
     region = balls_around(tmp_path / "x.npy", 3072, 0.01)
     folder = data / "vision/onnx"
-    claim = Claim(region, tolerance=1e-6)
+    claim = over_reals(region, tolerance=1e-6)
     result = verify(folder / "cifar_base_kw.onnx", folder / f"{other}.onnx", claim)
     assert result.verdict is Verdict.PROVED
     assert result.proof.bound <= 1e-6

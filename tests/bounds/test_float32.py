@@ -1,0 +1,54 @@
+"""The terms for a float32 runtime cover every order of summation, and overflow."""
+
+import numpy as np
+import torch
+
+from simcert.bounds.affine import AffineRule
+from simcert.bounds.interval import Interval
+from simcert.model.linear import Dense
+from simcert.model.program import Affine
+
+
+def rule(weight: np.ndarray, bias: np.ndarray) -> AffineRule:
+    step = Affine((0,), (Dense(torch.as_tensor(weight)),), torch.as_tensor(bias), "dense")
+    return AffineRule(step, 1, torch.device("cpu"), float32=True)
+
+
+def bounded_at(own: AffineRule, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    point = torch.as_tensor(x)[None]
+    interval, _ = own.forward([Interval(point, point)])
+    return interval.lower[0].numpy(), interval.upper[0].numpy()
+
+
+def test_sums_in_any_order_lie_inside() -> None:
+    generator = np.random.default_rng(0)
+    for size in (1, 2, 3, 17, 200):
+        scale = 10.0 ** generator.integers(-3, 4, size)
+        weight = (generator.normal(size=(8, size)) * scale).astype(np.float32)
+        bias = generator.normal(size=8).astype(np.float32)
+        x = generator.normal(size=size).astype(np.float32)
+        lower, upper = bounded_at(rule(weight.astype(float), bias.astype(float)), x.astype(float))
+        widest = 0.0
+        for _ in range(50):
+            order = generator.permutation(size + 1)
+            terms = np.concatenate([weight * x, bias[:, None]], axis=1)[:, order]
+            total = np.zeros(8, np.float32)
+            for column in terms.T:
+                total = total + column
+            assert (lower <= total).all()
+            assert (total <= upper).all()
+            widest = max(widest, float(np.abs(total - (weight.astype(float) @ x + bias)).max()))
+        if size > 1:
+            assert widest > 0  # float32 does round here: the test can fail
+
+
+def test_flushed_subnormals_lie_inside() -> None:
+    weight, bias = np.full((1, 3), 2.0**-100), np.zeros(1)
+    x = np.full(3, 2.0**-30)
+    lower, _ = bounded_at(rule(weight, bias), x)
+    assert lower[0] <= 0.0  # each product, 2^-130, may become 0
+
+
+def test_what_may_overflow_has_no_bound() -> None:
+    lower, upper = bounded_at(rule(np.full((1, 2), 3e38), np.zeros(1)), np.array([1.0, -1.0]))
+    assert (lower[0], upper[0]) == (-np.inf, np.inf)
