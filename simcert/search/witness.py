@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from simcert.claim import Claim
+from simcert.claim.vnnlib2 import Condition
 from simcert.search.boxes import Float, Integer
 
 Evaluate = Callable[[Float], Float]
@@ -110,9 +111,12 @@ def attack(
 def surrogate(f: Tensor, g: Tensor, claim: Claim) -> Tensor:
     """Return a differentiable stand-in for the divergence, (n,): what the ascent climbs.
 
-    For a decision, how far the compressed network is from deciding otherwise than the original;
-    for everything else the norm of the difference.
+    For a query its greatest slack, also where it is negative. For a decision, how far the
+    compressed network is from deciding otherwise than the original; for everything else the norm
+    of the difference.
     """
+    if isinstance(claim.divergence, Condition):
+        return _slack(f, g, claim.divergence)
     columns = list(claim.divergence.columns(f.shape[1]))
     f, g = f[:, columns], g[:, columns]
     decision = claim.divergence.decision
@@ -123,3 +127,12 @@ def surrogate(f: Tensor, g: Tensor, claim: Claim) -> Tensor:
     own = (sign * g).gather(1, chosen).squeeze(1)
     others = (sign * g).scatter(1, chosen, -torch.inf).amax(1)
     return others - own
+
+
+def _slack(f: Tensor, g: Tensor, condition: Condition) -> Tensor:
+    """Return how far outputs are inside the best conjunction of a condition, negative outside."""
+    rows = condition.functions
+    value = f @ torch.as_tensor(rows.f.T) + g @ torch.as_tensor(rows.g.T)
+    value = (value + (f - g) @ torch.as_tensor(rows.difference.T))[:, None]
+    least, greatest = torch.as_tensor(condition.least), torch.as_tensor(condition.greatest)
+    return torch.minimum(value - least, greatest - value).amin(2).amax(1)
