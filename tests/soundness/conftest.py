@@ -1,0 +1,40 @@
+"""Makes the shared helpers of this folder importable, and sums up what a run of the suite tried.
+
+`SIMCERT_SOUNDNESS` multiplies the repetitions (1 in `make test`); `SIMCERT_SOUNDNESS_SEED` starts
+another set of random networks. With either of them the figures are printed at the end.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "bounds")]
+
+from hunt.effort import EFFORT, IS_LONG, SEED  # noqa: E402 - found by the line above
+from hunt.figures import Figures  # noqa: E402
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest, record_property) -> Figures:
+    """Counts what a test tried; the run sums it up by file."""
+    counts = Figures()
+    yield counts
+    record_property("figures", (Path(request.node.path).stem, dict(counts)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that `docs/soundness.md` quotes."""
+    if not IS_LONG:
+        return
+    files: dict[str, Counter[str]] = {}
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "figures" and report.when == "teardown":
+                file, counts = value
+                files.setdefault(file, Counter()).update(counts)
+    terminalreporter.section(f"figures (effort {EFFORT}, seed {SEED})")
+    for file, counts in sorted(files.items()):
+        for what, count in sorted(counts.items()):
+            terminalreporter.write_line(f"{file}  {what}  {count:,}")

@@ -1,0 +1,1 @@
+"""What the suite shares: random networks, their copies, oracles, and the judge of verdicts."""

@@ -1,0 +1,40 @@
+"""The bounds of f, g and f − g themselves, on boxes and on parts that inherit from them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hunt.arithmetics import ACCEPTED
+from hunt.effort import generators
+from hunt.figures import Figures
+from hunt.pairs import Pair
+from hunt.propagators import bound, contain, propagators
+from hunt.random_networks import FAMILIES, box, compress, part, points
+
+POINTS = 400
+
+
+@pytest.mark.parametrize("arithmetic", ACCEPTED)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_run_lies_inside_the_bounds(
+    tmp_path: Path, figures: Figures, arithmetic: str, family: str
+) -> None:
+    for index, random in enumerate(generators(8, "propagators", family, arithmetic)):
+        f = FAMILIES[family](random)
+        _, g = compress(random, f)
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        pair = Pair(f, g, folder)
+        boxes = [box(random, f.inputs) for _ in range(3)]
+        parts = [part(random, *whole) for whole in boxes]
+        figures["networks"] += 2
+        for propagator in propagators(pair, arithmetic):
+            whole = bound(propagator, boxes)
+            inherited = bound(propagator, parts, whole.inherited)
+            for bounds, own in ((whole, boxes), (inherited, parts)):
+                figures["boxes"] += len(own)
+                for i, (low, high) in enumerate(own):
+                    x = points(random, low, high, POINTS)
+                    contain(bounds, i, pair, x, arithmetic, figures)
+                    inside = pair.attacked(random, low, high, 10)
+                    contain(bounds, i, pair, np.unique(inside, axis=0), arithmetic, figures)
