@@ -92,7 +92,8 @@ class Graph:
 
     ``constants`` holds the initialisers and the results of constant folding. The leading axis of
     the input is the batch when ``input.shape`` has more than one axis; every analysis looks at one
-    sample, so the graph is read with a batch of 1.
+    sample, so the graph is read with a batch of 1. ``overridable`` names the initialisers that the
+    file also lists among its inputs, so that a caller could give others: here they are constants.
     """
 
     input: TensorInfo
@@ -101,3 +102,4 @@ class Graph:
     constants: Mapping[str, Array]
     opset: int
     metadata: Mapping[str, str] = field(default_factory=dict)
+    overridable: tuple[str, ...] = ()

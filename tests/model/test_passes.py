@@ -87,13 +87,12 @@ def test_identities_are_dropped(build):
     [
         ("a = Cast<to = 10>(x) y = Cast<to = 1>(a)", ["Cast", "Cast"]),
         ("a, m = Dropout(x) b = Cast<to = 1>(m) y = Add(a, b)", ["Dropout", "Cast", "Add"]),
-        ("y = Dropout(x, r, t)", ["Dropout"]),
         ("y = Dropout(x, r)", []),
         ("y = Dropout(x, , f)", []),
     ],
 )
 def test_what_is_no_identity_stays(build, text, kept):
-    flags = {"r": np.array(0.5, np.float32), "t": np.array(True), "f": np.array(False)}
+    flags = {"r": np.array(0.5, np.float32), "f": np.array(False)}
     assert operators(drop_identities(remove_dead(read(build(text, **flags))))) == kept
 
 

@@ -99,14 +99,14 @@ REJECTED: list[tuple[str, Callable[[ModelProto], object], str]] = [
     (
         "two opsets",
         lambda m: m.opset_import.append(helper.make_opsetid("ai.onnx", 13)),
-        "imported 2 times",
+        "imports the operator set '' twice",
     ),
     (
         "function",
         lambda m: m.functions.append(
             helper.make_function("d", "f", ["a"], ["b"], [], [helper.make_opsetid("", 17)])
         ),
-        r"defines functions \(f\)",
+        "the model defines functions",
     ),
     (
         "sparse",
@@ -127,7 +127,7 @@ REJECTED: list[tuple[str, Callable[[ModelProto], object], str]] = [
     (
         "unnamed weight",
         add_weight(np.ones(2, np.float32), ""),
-        "initialiser name '' is empty or used twice",
+        "an initialiser without a name",
     ),
     (
         "truncated weight",
@@ -185,7 +185,7 @@ REJECTED: list[tuple[str, Callable[[ModelProto], object], str]] = [
     (
         "symbolic size",
         lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[1], "dim_param", "width"),
-        r"shape \(1, None\): only the leading size",
+        r"shape \(None, None\): only the leading size",
     ),
     (
         "huge input",
@@ -209,7 +209,7 @@ REJECTED: list[tuple[str, Callable[[ModelProto], object], str]] = [
     (
         "unknown attribute",
         lambda m: m.graph.node[0].attribute.append(helper.make_attribute("alpha", 1.0)),
-        "ONNX rejects node 'y': .*alpha",
+        r"ONNX rejects node 'y' \(Relu\): .*alpha",
     ),
     ("arity", lambda m: m.graph.node[0].input.append("x"), "ONNX rejects node 'y'"),
     (
@@ -240,7 +240,7 @@ REJECTED: list[tuple[str, Callable[[ModelProto], object], str]] = [
                 helper.make_node("Relu", ["a"], ["b"], name="second"),
             ]
         ),
-        "cycle through the nodes .*'(first|second)'",
+        "cycle, or are not in topological order: node 'first'",
     ),
     (
         "infinite attribute",
@@ -264,9 +264,9 @@ REJECTED: list[tuple[str, Callable[[ModelProto], object], str]] = [
     (
         "bytes as text",
         lambda m: m.graph.node.append(
-            helper.make_node("Foo", ["y"], ["z"], domain="custom", text=b"\xff")
+            helper.make_node("MaxPool", ["y"], ["z"], kernel_shape=[1], auto_pad=b"\xff")
         ),
-        r"attribute 'text' of node 'z' \(Foo\) is not text",
+        "ONNX rejects node 'z'",
     ),
 ]
 
@@ -280,7 +280,7 @@ def test_rejection(build, _, change, message):
 def test_duplicate_initialiser(build):
     ones = np.ones(4, np.float32)
     data = build("y = Add(x, w)", w=ones)
-    with pytest.raises(ModelError, match="'w' is empty or used twice"):
+    with pytest.raises(ModelError, match="the model has the initialiser 'w' twice"):
         read(edited(data, add_weight(ones)))
 
 
@@ -323,11 +323,6 @@ def test_shapes_of_one_sample(build, shape):
     assert graph.input.sample == tuple(1 if size == "N" else size for size in shape)
 
 
-def test_nodes_are_sorted(build):
-    data = edited(build("a = Relu(x) b = Neg(a) y = Abs(b)"), lambda m: m.graph.node.reverse())
-    assert [node.operator for node in read(data).nodes] == ["Relu", "Neg", "Abs"]
-
-
 def test_order_of_the_file_is_kept(build):
     text = "a = Relu(x) b = Neg(x) c = Abs(a) d = Exp(b) y = Add(c, d)"
     assert [node.outputs[0] for node in read(build(text)).nodes] == ["a", "b", "c", "d", "y"]
@@ -336,15 +331,6 @@ def test_order_of_the_file_is_kept(build):
 def test_unknown_operators_stay(build):
     graph = read(build("y = Hardmax(x)"))
     assert graph.nodes[0].operator == "Hardmax"
-
-
-def test_nodes_of_other_domains_carry_their_domain(build):
-    def change(model):
-        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-        model.graph.node[0].domain = "com.microsoft"
-
-    (node,) = read(edited(build("y = Relu(x)"), change)).nodes
-    assert node.operator == "com.microsoft::Relu"
 
 
 def test_unused_domains_do_no_harm(build):

@@ -1,5 +1,7 @@
 """The file itself in ONNX Runtime."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -113,11 +115,12 @@ def test_inputs_of_another_size_are_refused(model):
         Runtime(model("y = Relu(x)")).run(np.zeros((2, 3)))
 
 
-def test_what_onnx_runtime_cannot_run_is_a_model_error(model, capfd):
+def test_what_onnx_runtime_cannot_run_is_a_model_error(model, build, capfd):
+    other = replace(model("y = Relu(x)"), data=build("y = MatMul(x, w)", w=np.ones((5, 2))))
     with pytest.raises(
         ModelError, match=r"model.onnx: ONNX Runtime cannot load the file: .*MatMul"
     ):
-        Runtime(model("y = MatMul(x, w)", w=np.ones((5, 2), np.float32)))
+        Runtime(other)
     with pytest.raises(ModelError, match=r"model.onnx: ONNX Runtime cannot run the file: .*Gather"):
         Runtime(
             model(
@@ -126,8 +129,6 @@ def test_what_onnx_runtime_cannot_run_is_a_model_error(model, capfd):
                 v=np.ones(4, np.float32),
             )
         )
-    with pytest.raises(ModelError, match=r"ONNX Runtime cannot load the file: .*Nonsense"):
-        Runtime(model("y = Nonsense(x)"))
     assert capfd.readouterr() == ("", "")
 
 
