@@ -26,6 +26,7 @@ _COMMANDS = {
     "sign": "Sign a certificate.",
     "gate": "Verify every claim of a project and say whether all hold.",
     "report": "Write a report of a result or a certificate.",
+    "acasxu": "Fetch the ACAS Xu networks, study compressed copies, draw advisory maps.",
 }
 
 
