@@ -28,6 +28,7 @@ def claim_of(
     max_violation: float | None,
     confidence: float,
     arithmetic: str,
+    tolerances: str | None = None,
 ) -> "Claim":
     """Builds the claim that the options of ``simcert verify`` describe.
 
@@ -49,12 +50,20 @@ def claim_of(
         max_violation: p.
         confidence: 1 − α.
         arithmetic: real or float32.
+        tolerances: one for each output, instead of a divergence and a tolerance.
 
     Raises:
         click.UsageError: options that do not go together, or no region.
         SimcertError: the original, the region's file or a value is rejected.
     """
     _check_together(region, around, radius, lower, upper, inputs, rows)
+    if tolerances is not None:
+        if tolerance is not None or outputs is not None or divergence != "linf":
+            raise click.UsageError(
+                "--tolerances says which outputs may differ by how much: leave --tolerance, "
+                "--divergence and --outputs out"
+            )
+        tolerance = 1.0  # of the largest quotient of a difference and its own tolerance
     if max_violation is not None and tolerance is None:
         raise click.UsageError("--max-violation needs --tolerance: the probability of what?")
 
@@ -68,11 +77,14 @@ def claim_of(
     )
     from simcert.model import load
 
-    compared = divergences.parse(divergence, outputs, decision or "argmax")
+    model = load(original)
+    if tolerances is None:
+        compared = divergences.parse(divergence, outputs, decision or "argmax")
+    else:
+        compared = divergences.parse_tolerances(tolerances, model.graph.output.size)
     if decision is not None and compared.unit != "disagreement":
         raise click.UsageError(f"--decision says nothing about --divergence {divergence}")
     law = distributions.parse(distribution)
-    model = load(original)
     size = model.graph.input.size
     if region is not None:
         where = read_region(region, size)

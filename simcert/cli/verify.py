@@ -46,6 +46,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--outputs", type=Indices(), help="Compare these outputs only, like 0,3.")
 @click.option("--tolerance", type=float, metavar="EPS", help="The divergence that may be reached.")
+@click.option(
+    "--tolerances", help="One for each output, or like 0-3=0.1,rest=0.02; instead of --tolerance."
+)
 @click.option("--max-violation", type=float, metavar="P", help="Allowed probability of more.")
 @click.option("--confidence", type=float, default=0.999, show_default=True)
 @click.option("--samples", type=click.IntRange(min=0), help="Draws at most; 100,000 by default.")

@@ -15,7 +15,11 @@ from simcert.claim.divergences import (
     L1,
     L2,
     Divergence,
+    Group,
+    Groups,
     LInf,
+    PerOutput,
+    Relative,
     Selected,
     Top1,
     Top1Confident,
@@ -40,6 +44,11 @@ ALL = [
     Top1Confident("argmin", 0.5),
     Selected(LInf(), (0, 2)),
     Selected(Top1("argmin"), (1, 2, 4)),
+    Relative(0.25),
+    Relative(1.5),
+    PerOutput(((tuple(range(5)), 0.5),)),
+    PerOutput.of((0.5, 0.125, 3.0)),
+    Groups((Group((0, 3), L2(), 0.3), Group((1, 2), L1(), 2.0))),
 ]
 
 
@@ -124,7 +133,7 @@ def test_extreme_outputs_neither_warn_nor_agree_falsely(
     if divergence.unit == "output units":
         assert (values > 0).all()
         rows = divergence.rows(5)
-        exact = (2 * f) @ rows.difference.T
+        exact = f @ rows.f.T - f @ rows.g.T + (2 * f) @ rows.difference.T
         assert (divergence.lower(exact, exact) <= values).all()
         assert (values <= divergence.upper(exact, exact)).all()
 
@@ -265,6 +274,37 @@ def test_selected_outputs() -> None:
     assert Selected(Top1("argmin"), (0, 1)).decision == "argmin"
 
 
+@pytest.mark.parametrize(
+    "divergence", [d for d in ALL if isinstance(d, Groups | Relative)], ids=str
+)
+def test_tolerances_are_read_as_they_are_written(divergence: Divergence) -> None:
+    again = parse(divergence.spec)
+    assert again == divergence or isinstance(divergence, PerOutput)
+    generator = np.random.default_rng(5)
+    f, g = generator.normal(size=(2, 20, 5))
+    assert np.array_equal(again.evaluate(f, g), divergence.evaluate(f, g))
+
+
+def test_values_of_tolerances() -> None:
+    f = np.array([[1.0, -2.0, 0.0, 4.0]])
+    g = np.array([[1.5, -2.0, 0.25, 1.0]])
+    assert parse("per-output:0=0.5,2-3=6").evaluate(f, g).tolist() == [1.0]
+    assert parse("groups:0+2=l1/0.25,3=l2/4").evaluate(f, g).tolist() == [3.0]
+    assert parse("relative:share=0.5").evaluate(f, g).tolist() == [1.0]
+    g[0, 1] = np.nan  # an output that is not compared
+    assert parse("per-output:0=0.5,2-3=6").evaluate(f, g).tolist() == [1.0]
+
+
+def test_relative_bounds_lose_nothing_where_the_sign_is_known() -> None:
+    divergence = Relative(0.1)
+    f, g = np.array([[10.0], [12.0]]), np.array([[10.5], [12.5]])
+    low, high = bounds_over(divergence, f, g)
+    assert divergence.upper(low[None], high[None]) == 0.0
+    f = np.array([[-1.0], [1.0]])  # of unknown sign, nothing is allowed but δ itself
+    low, high = bounds_over(divergence, f, f + 0.5)
+    assert divergence.upper(low[None], high[None]) == 0.5
+
+
 def test_parse() -> None:
     assert parse("linf") == LInf()
     assert parse("topk") == TopK("argmax", 5)
@@ -279,7 +319,23 @@ def test_parse() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cosine",), "unknown divergence 'cosine'; known: js, kl, l1, l2, linf, top1"),
+        (
+            ("cosine",),
+            "unknown divergence 'cosine'; known: groups, js, kl, l1, l2, linf, per-output",
+        ),
+        (("relative",), "relative needs a value: write relative:share=VALUE"),
+        (("relative:share=0",), "must be positive and finite"),
+        (("relative:share=nan",), "must be positive and finite"),
+        (("per-output",), "write per-output:OUTPUTS=TOLERANCE"),
+        (("per-output:x=1",), "'x' names no outputs"),
+        (("per-output:0-2=1,2=3",), "each output belongs to one group"),
+        (("per-output:2-0=1",), "outputs 2-0 are none"),
+        (("per-output:0=0",), "the tolerance of outputs 0 must be positive"),
+        (("per-output:0=1", [0]), "says itself which outputs are compared"),
+        (("groups:0=1",), "write OUTPUTS=NORM/TOLERANCE"),
+        (("groups:0=max/1",), "write OUTPUTS=NORM/TOLERANCE"),
+        (("groups:0=l1/x",), "'x' is not a number"),
+        (("groups:0+1+0=l1/1",), "names an output twice"),
         (("linf:k=3",), "linf has no option 'k'; it has none"),
         (("topk:k=2.5",), "k=2.5 is not a whole number"),
         (("topk:k=inf",), "k=inf is not a whole number"),
@@ -312,6 +368,7 @@ def test_other_names(arguments: tuple[Any, ...], message: str) -> None:
             "output 7 was selected, but the networks have 5 outputs, 0 to 4",
         ),
         (Selected(Top1(), (3,)), 5, "top1 of 1 outputs"),
+        (PerOutput(((tuple(range(6)), 1.0),)), 5, "there is no output 5"),
         (Top1(), 1000, "pairs of 1000 outputs .*select some outputs, or sample"),
         (KL(), 129, "pairs of 129 outputs"),
     ],

@@ -97,6 +97,8 @@ def test_comments_gzip_and_spaces(tmp_path: Path) -> None:
         (ONE + BOX + "(assert Y)", "neither a declaration"),
         (ONE + BOX + "(check-sat)", "neither a declaration"),
         (ONE + BOX + "(assert (<= Y[0,0] 1)", "not closed"),
+        (ONE + BOX + "(assert (<= Y[0,0 1))", "not closed"),
+        (ONE + BOX + "(assert (<= Y[0,0]] 1))", "neither a declared"),
         (ONE + BOX + ")", "outside of parentheses"),
         (ONE + BOX + "(assert " + "(and " * 70, "nested parentheses"),
         (ONE + BOX + "(declare-network g (declare-input U real [2]))", "neither a declaration"),

@@ -23,6 +23,9 @@ MAX_BYTES = 64 << 20
 MAX_DEPTH = 64
 """Of nested parentheses."""
 
+MAX_ITEMS = 1 << 20
+"""Of one form."""
+
 MAX_ELEMENTS = 1 << 20
 """Of all tensors together."""
 
@@ -136,10 +139,10 @@ class _Reader:
                     stack[-1].append(self._reduce(form))
                 else:
                     self._command(form)
-            elif token[0] == "[":
-                stack[-1].append(self._brackets(token))
+            elif len(stack[-1]) == MAX_ITEMS:
+                raise self._error(f"more than {MAX_ITEMS} items in one form")
             else:
-                stack[-1].append(token)
+                stack[-1].append(self._brackets(token) if token[0] == "[" else token)
         if stack:
             raise self._error(f"{len(stack)} parentheses are not closed")
 
@@ -340,6 +343,8 @@ class _Reader:
         return Linear({start._replace(position=start.position + flat): Fraction(1)})
 
     def _brackets(self, token: str) -> _Brackets:
+        if len(token) < 2:
+            raise self._error("a bracket is not closed")
         words = token[1:-1].split(",") if token[1:-1].strip() else []
         numbers = [word.strip() for word in words]
         if not all(
