@@ -83,7 +83,7 @@ def test_betting_holds_its_level_at_the_worst_of_many_looks(law: str) -> None:
     for stream in x:
         bound = betting.MeanBound(RANGE, ALPHA)
         lowest = RANGE
-        for chunk in np.split(stream, 15):
+        for chunk in np.split(stream, [10, 30, 60, 100]):
             bound.add(chunk)
             lowest = min(lowest, bound.upper())
         wrong += lowest < mean
