@@ -94,6 +94,10 @@ class AffineRule:
             self.roundoff,
         )
 
+    def unsettled(self, x: Interval) -> Tensor:
+        """Affine steps are exact."""
+        return torch.zeros_like(x.lower, dtype=torch.bool)
+
     def backward(
         self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Tensor]:
@@ -147,6 +151,10 @@ class AffineDualRule:
             error = error + f + g
             interval = Interval(interval.lower - error, interval.upper + error).without_nan()
         return interval, DualRelaxation(f, g, error)
+
+    def unsettled(self, operand: Triple) -> Tensor:
+        """Affine steps are exact."""
+        return torch.zeros_like(known(operand.delta).lower, dtype=torch.bool)
 
     def backward(
         self, blocks: Blocks, relaxation: DualRelaxation, box: Tensor, constant: Tensor

@@ -45,7 +45,7 @@ from simcert.model.program import Affine, Input, Relu
 from simcert.pairing import DualNode, DualProgram
 
 Float = NDArray[np.float64]
-Shape = tuple[int, int]
+Integer = NDArray[np.int64]
 
 _CPU = torch.device("cpu")
 _WIDEST = 128
@@ -67,6 +67,9 @@ class Layers(NamedTuple):
         exact: (L,) whether the differences are of the files' own numbers.
         relus: (L,) whether a rectifier follows.
         refined: (L,) where symbolic bounds may improve on intervals.
+        columns: (L, N, 3, N) the weights by operand: of the original, the compressed network, and
+            the difference.
+        changed: (L,) whether the weights differ.
         equal: whether the two networks are the same over the reals.
     """
 
@@ -80,7 +83,46 @@ class Layers(NamedTuple):
     exact: NDArray[np.bool_]
     relus: NDArray[np.bool_]
     refined: NDArray[np.bool_]
+    columns: Float
+    changed: NDArray[np.bool_]
     equal: bool
+
+
+class Known(NamedTuple):
+    """What is known of a box's layers; of neurons that are 0 in both networks nothing is kept.
+
+    Attributes:
+        counts: (L + 1,) how many neurons, or inputs, stay.
+        active: (L + 1, N) which.
+        planes: (L, 17, N) lines and planes of those that stay, see :mod:`..relu`.
+        errors: (L, 3, N) rounding of all neurons.
+        f: (L, N · N) weights of the original between those that stay.
+        g: (L, 2 · N · N) weights of the compressed network, then the differences.
+        biases: (L, 3, N) of those that stay.
+        active_errors: (L, 3, N) likewise.
+    """
+
+    counts: Integer
+    active: Integer
+    planes: Float
+    errors: Float
+    f: Float
+    g: Float
+    biases: Float
+    active_errors: Float
+
+
+class Work(NamedTuple):
+    """Room for rows of coefficients and for intervals."""
+
+    first: Float
+    second: Float
+    b: Float
+    mixed: Float
+    nothing: Float
+    constant: Float
+    wanted: Integer
+    intervals: Float
 
 
 def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
@@ -145,6 +187,8 @@ def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
         exact,
         np.array(relus),
         np.array(refined),
+        np.ascontiguousarray(weights.transpose(1, 3, 0, 2)),
+        weights[2].any(axis=(1, 2)),
         dual.same if float32 else is_equal(dual),
     )
 
@@ -156,7 +200,21 @@ def _is_dense(step: Affine) -> bool:
     )
 
 
-def _compiled(function: _Loop) -> _Loop:
+def _inner(function: _Loop) -> _Loop:
+    """Compile what only other loops call."""
+    return cast(
+        _Loop,
+        njit(
+            nogil=True,
+            error_model="numpy",
+            fastmath={"reassoc"},
+            no_cpython_wrapper=True,
+            no_cfunc_wrapper=True,
+        )(function),
+    )
+
+
+def _outer(function: _Loop) -> _Loop:
     """Compile on first use; the result is cached (NUMBA_CACHE_DIR moves the cache)."""
     return cast(
         _Loop,
@@ -168,7 +226,7 @@ _SLACK = 1 + 8 * UNIT_ROUNDOFF
 _WIDEN = 4 * UNIT_ROUNDOFF
 
 
-@_compiled
+@_inner
 def _chord(lower: float, upper: float) -> tuple[float, float]:
     """Slope and intercept of the upper line of relu, as :func:`simcert.bounds.relu.chord`."""
     if lower >= 0:
@@ -185,7 +243,7 @@ def _chord(lower: float, upper: float) -> tuple[float, float]:
     return slope, intercept
 
 
-@_compiled
+@_inner
 def _plane(
     bounds: Float, a: Float, b: Float, sign: float, plane: Float, i: int, first: int
 ) -> None:
@@ -227,60 +285,58 @@ def _plane(
     plane[first + 2, i], plane[first + 3, i] = cd, sign * constant
 
 
-@_compiled
-def _relax(bounds: Float, size: int, planes: Float) -> None:
-    """Write lines and planes of a layer: bounds (6, N), planes (17, N); see :mod:`..relu`."""
-    own, swapped = np.empty(6), np.empty(6)
+@_inner
+def _relax(bounds: Float, size: int, relu: bool, planes: Float, active: Integer) -> int:
+    """Write lines and planes of the neurons of a layer that are not 0 in both networks.
+
+    Args:
+        bounds: (6, N) of what the rectifiers read.
+        size: neurons of the layer.
+        relu: whether there are rectifiers; without them all neurons stay.
+        planes: (17, N), written in the order of ``active``; see :mod:`..relu`.
+        active: (N,), the neurons that stay.
+
+    Returns:
+        How many these are; at least one, so that no matrix is empty.
+    """
+    count = 0
+    own, swapped, line = np.empty(6), np.empty(6), np.empty((2, 3))
+    largest = np.empty(3)
     factor = (2 * size + 64) * UNIT_ROUNDOFF * 1.01
     for i in range(size):
+        if relu and bounds[3, i] <= 0 and bounds[4, i] <= 0:
+            continue
+        active[count] = i
+        count += 1
+        if not relu:
+            continue
+        n = count - 1
         for k in range(6):
             own[k] = bounds[k, i]
         swapped[0], swapped[1], swapped[2] = own[1], own[0], -own[5]
         swapped[3], swapped[4], swapped[5] = own[4], own[3], -own[2]
-        largest = (
-            max(abs(own[0]), abs(own[3])),
-            max(abs(own[1]), abs(own[4])),
-            max(abs(own[2]), abs(own[5])),
-        )
+        for k in range(3):
+            largest[k] = max(abs(own[k]), abs(own[3 + k]))
         for k in range(2):
             slope, intercept = _chord(own[k], own[3 + k])
-            planes[4 * k, i], planes[4 * k + 1, i] = slope, intercept
-            planes[4 * k + 2, i] = 1.0 if own[3 + k] > -own[k] else 0.0
-            planes[4 * k + 3, i] = factor * (largest[k] + intercept)
-        a, b = planes[0:3, i].copy(), planes[4:7, i].copy()
-        _plane(own, a, b, 1.0, planes, i, 8)
-        _plane(swapped, b, a, -1.0, planes, i, 12)
-        size_of = max(abs(planes[11, i]), abs(planes[15, i]))
+            lower_slope = 1.0 if own[3 + k] > -own[k] else 0.0
+            line[k, 0], line[k, 1], line[k, 2] = slope, intercept, lower_slope
+            planes[4 * k, n], planes[4 * k + 1, n] = slope, intercept
+            planes[4 * k + 2, n] = lower_slope
+            planes[4 * k + 3, n] = factor * (largest[k] + intercept)
+        _plane(own, line[0], line[1], 1.0, planes, n, 8)
+        _plane(swapped, line[1], line[0], -1.0, planes, n, 12)
+        size_of = max(abs(planes[11, n]), abs(planes[15, n]))
         for k in range(3):
-            size_of += max(abs(planes[8 + k, i]), abs(planes[12 + k, i])) * largest[k]
-        planes[16, i] = factor * size_of
+            size_of += max(abs(planes[8 + k, n]), abs(planes[12 + k, n])) * largest[k]
+        planes[16, n] = factor * size_of
+    if count == 0:
+        active[0], count = 0, 1
+        planes[:, 0] = 0.0
+    return count
 
 
-@_compiled
-def _accumulate(weight: Float, middle: Float, half: Float, out: Float, shape: Shape) -> None:
-    """Add W · middle, |W| · half and |W| · max |x| to the rows of ``out`` (3, N)."""
-    for i in range(shape[0]):
-        centre = radius = magnitude = 0.0
-        for j in range(shape[1]):
-            centre += weight[i, j] * middle[j]
-            size = abs(weight[i, j]) * half[j]
-            radius += size
-            magnitude += abs(weight[i, j]) * abs(middle[j]) + size
-        out[0, i] += centre
-        out[1, i] += radius
-        out[2, i] += magnitude
-
-
-@_compiled
-def _any(values: Float) -> bool:
-    """Whether a value is not zero."""
-    for value in values:  # noqa: SIM110 - numba compiles no generators
-        if value != 0.0:
-            return True
-    return False
-
-
-@_compiled
+@_inner
 def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float) -> float:
     """Bound layer ``k`` by intervals: before (6, N) to after (6, N), errors (3, N).
 
@@ -288,42 +344,37 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
         What coefficients and constants may lose to underflow at this layer.
     """
     width = before.shape[1]
-    shape = (layers.sizes[k + 1], layers.sizes[k])
-    middle, half = np.zeros((3, width)), np.zeros((3, width))
-    for part in range(3):
-        for j in range(shape[1]):
-            lower, upper = before[part, j], before[3 + part, j]
-            middle[part, j] = (lower + upper) / 2
-            reach = max(upper - middle[part, j], middle[part, j] - lower)
-            half[part, j] = reach * (1 + _WIDEN)
+    size = layers.sizes[k + 1]
+    sums = np.zeros((9, width))  # W · middle, |W| · half, |W| · max |x|, each of a, b and δ
+    middle, half, reach, largest = np.empty(3), np.empty(3), np.empty(3), np.zeros(3)
     lost = 0.0
-    largest = np.zeros(3)
+    for j in range(layers.sizes[k]):
+        for part in range(3):
+            lower, upper = before[part, j], before[3 + part, j]
+            middle[part] = (lower + upper) / 2
+            radius = max(upper - middle[part], middle[part] - lower)
+            half[part] = radius * (1 + _WIDEN)
+            reach[part] = abs(middle[part]) + half[part]
+            lost += reach[part]
+            largest[part] = max(largest[part], reach[part])
+        if reach[0] != 0 or reach[1] != 0 or reach[2] != 0:
+            _add_column(layers.columns[k, j], middle, half, reach, sums, size)
     for part in range(3):
-        for j in range(shape[1]):
-            reach = abs(middle[part, j]) + half[part, j]
-            lost += reach
-            largest[part] = max(largest[part], reach)
-    for part in range(3):
-        sums = np.zeros((3, width))
-        if part < 2:
-            _accumulate(layers.weights[part, k], middle[part], half[part], sums, shape)
-        else:
-            _accumulate(layers.weights[0, k], middle[2], half[2], sums, shape)
-            _accumulate(layers.weights[2, k], middle[1], half[1], sums, shape)
         # Products may underflow, unless the operand is zero everywhere.
-        present = _any(middle[part]) or _any(half[part])
-        if part == 2 and _any(layers.weights[2, k].ravel()):
-            present = present or _any(middle[1]) or _any(half[1])
+        present = largest[part] != 0
+        if part == 2 and layers.changed[k]:
+            present = present or largest[1] != 0
         underflow = (4 * width + 16) * SMALLEST if present else 0.0
-        for i in range(shape[0]):
+        for i in range(size):
             bias = layers.biases[part, k, i]
-            size = layers.bias_sizes[k, i] if part == 2 else abs(bias)
-            error = layers.gammas[part // 2, k] * (sums[2, i] + size) + underflow
-            radius = sums[1, i] + 2 * error
+            bias_size = layers.bias_sizes[k, i] if part == 2 else abs(bias)
+            magnitude = sums[6 + part, i] + bias_size
+            error = layers.gammas[part // 2, k] * magnitude + underflow
+            radius = sums[3 + part, i] + 2 * error
             if part < 2 and layers.roundoff[part, k, 0] > 0:
-                runtime = layers.roundoff[part, k, 0] * (sums[2, i] + size)
+                runtime = layers.roundoff[part, k, 0] * magnitude
                 runtime += layers.flushed[part, k, i] + layers.roundoff[part, k, 1] * largest[part]
-                if not sums[2, i] + size < FLOAT32_LARGEST:
+                if not magnitude < FLOAT32_LARGEST:
                     runtime = np.inf
                 runtime *= 1 + 2.0**-40
                 radius += runtime
@@ -332,16 +383,35 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
                 error += errors[0, i] + errors[1, i]
                 radius += error
             errors[part, i] = error
-            centre = sums[0, i] + bias
+            centre = sums[part, i] + bias
             valid = np.isfinite(centre) and np.isfinite(radius)
             after[part, i] = centre - radius if valid else -np.inf
             after[3 + part, i] = centre + radius if valid else np.inf
-    _meet_difference(after, shape[0])
+    _meet_difference(after, size)
     underflow = SMALLEST * ((4 * width + 32) * lost + 8 * width)
     return float(underflow)
 
 
-@_compiled
+@_inner
+def _add_column(
+    weights: Float, middle: Float, half: Float, reach: Float, sums: Float, size: int
+) -> None:
+    """Add to the sums (9, N) of a layer what one operand gives, its weights (3, N)."""
+    for i in range(size):
+        f, g, difference = weights[0, i], weights[1, i], weights[2, i]
+        f_size, g_size, difference_size = abs(f), abs(g), abs(difference)
+        sums[0, i] += f * middle[0]
+        sums[3, i] += f_size * half[0]
+        sums[6, i] += f_size * reach[0]
+        sums[1, i] += g * middle[1]
+        sums[4, i] += g_size * half[1]
+        sums[7, i] += g_size * reach[1]
+        sums[2, i] += f * middle[2] + difference * middle[1]
+        sums[5, i] += f_size * half[2] + difference_size * half[1]
+        sums[8, i] += f_size * reach[2] + difference_size * reach[1]
+
+
+@_inner
 def _meet(bounds: Float, part: int, i: int, lower: float, upper: float) -> None:
     """Intersect the interval of one quantity of one neuron; NaN says nothing."""
     low, high = bounds[part, i], bounds[3 + part, i]
@@ -353,7 +423,7 @@ def _meet(bounds: Float, part: int, i: int, lower: float, upper: float) -> None:
         bounds[part, i], bounds[3 + part, i] = low, high
 
 
-@_compiled
+@_inner
 def _meet_difference(bounds: Float, size: int) -> None:
     """Intersect δ with a − b, rounded outward."""
     for i in range(size):
@@ -361,7 +431,7 @@ def _meet_difference(bounds: Float, size: int) -> None:
         _meet(bounds, 2, i, lower - abs(lower) * _WIDEN, upper + abs(upper) * _WIDEN)
 
 
-@_compiled
+@_inner
 def _meet_sums(bounds: Float, size: int) -> None:
     """Intersect a with b + δ, then b with a − δ, rounded outward."""
     for i in range(size):
@@ -371,7 +441,7 @@ def _meet_sums(bounds: Float, size: int) -> None:
         _meet(bounds, 1, i, lower - abs(lower) * _WIDEN, upper + abs(upper) * _WIDEN)
 
 
-@_compiled
+@_inner
 def _activate(before: Float, after: Float, size: int, relu: bool) -> None:
     """Bound relu, or nothing, by intervals: (6, N) to (6, N)."""
     for i in range(size):
@@ -385,62 +455,81 @@ def _activate(before: Float, after: Float, size: int, relu: bool) -> None:
         _meet_difference(after, size)
 
 
-@_compiled
+@_inner
+def _compact(layers: Layers, k: int, known: Known) -> None:
+    """Write layer ``k`` without the neurons that are 0, before it and after it."""
+    rows, columns = known.counts[k + 1], known.counts[k]
+    for row in range(rows):
+        i = known.active[k + 1, row]
+        for column in range(columns):
+            j = known.active[k, column]
+            place = row * columns + column
+            known.f[k, place] = layers.weights[0, k, i, j]
+            known.g[k, place] = layers.weights[1, k, i, j]
+            known.g[k, rows * columns + place] = layers.weights[2, k, i, j]
+        for part in range(3):
+            known.biases[k, part, row] = layers.biases[part, k, i]
+            known.active_errors[k, part, row] = known.errors[k, part, i]
+
+
+@_inner
 def _alone(
-    layers: Layers,
-    part: int,
-    start: int,
-    rows: int,
-    planes: Float,
-    errors: Float,
-    c: Float,
-    spare: Float,
-    constant: Float,
+    layers: Layers, part: int, start: int, rows: int, known: Known, work: Work, constant: Float
 ) -> Float:
-    """Carry rows c (rows, N) on what follows layer ``start`` of one network to the input."""
+    """Carry rows on what follows layer ``start`` of one network to the input.
+
+    They are read from ``work.first`` in rows of as many neurons as are active there.
+    """
+    first, second = work.first, work.second
+    weights = known.f if part == 0 else known.g
     for k in range(start, -1, -1):
-        size = layers.sizes[k + 1]
-        slope, intercept, lower_slope, lines_error = planes[k, 4 * part : 4 * part + 4]
-        bias, error = layers.biases[part, k], errors[k, part]
+        n, m = known.counts[k + 1], known.counts[k]
+        c = first[: rows * n].reshape(rows, n)
+        planes, biases, errors = known.planes[k], known.biases[k, part], known.active_errors[k, part]
         for row in range(rows):
             own = c[row]
             total = 0.0
             if layers.relus[k]:
-                for i in range(size):
-                    up, down = max(own[i], 0.0), min(own[i], 0.0)
-                    total += up * intercept[i] + abs(own[i]) * lines_error[i] + 0.0 * own[i]
-                    own[i] = up * slope[i] + down * lower_slope[i]
-            for i in range(size):
-                total += own[i] * bias[i] + abs(own[i]) * error[i]
+                for i in range(n):
+                    value = own[i]
+                    up, down = max(value, 0.0), min(value, 0.0)
+                    # 0 · value: infinity or NaN must not get lost in a comparison.
+                    total += up * planes[4 * part + 1, i] + abs(value) * planes[4 * part + 3, i]
+                    total += 0.0 * value
+                    own[i] = up * planes[4 * part, i] + down * planes[4 * part + 2, i]
+            for i in range(n):
+                total += own[i] * biases[i] + abs(own[i]) * errors[i]
             constant[row] += total
-        np.dot(c[:rows], layers.weights[part, k], spare[:rows])
-        c, spare = spare, c
-    return c
+        np.dot(c, weights[k, : n * m].reshape(n, m), second[: rows * m].reshape(rows, m))
+        first, second = second, first
+    return first
 
 
-@_compiled
+@_inner
 def _together(
-    layers: Layers,
-    start: int,
-    rows: int,
-    planes: Float,
-    errors: Float,
-    blocks: Float,
-    spare: Float,
-    constant: Float,
+    layers: Layers, start: int, rows: int, known: Known, work: Work, constant: Float
 ) -> Float:
-    """Carry rows of all three blocks (3, rows, N) after layer ``start`` to the input."""
-    extra = np.empty((rows, blocks.shape[2]))
+    """Carry rows of all three blocks on what follows layer ``start`` to the input.
+
+    The blocks of a and of δ are read from ``work.first``, one after the other, as both meet the
+    original's weights; that of b from ``work.b``. The result has a's block first and b's in
+    ``work.b``.
+    """
+    first, second = work.first, work.second
     for k in range(start, -1, -1):
-        size = layers.sizes[k + 1]
-        p = planes[k]
+        n, m = known.counts[k + 1], known.counts[k]
+        both = first[: 2 * rows * n].reshape(2 * rows, n)
+        g = work.b[: rows * n].reshape(rows, n)
+        mixed = work.mixed[: rows * 2 * n].reshape(rows, 2 * n)
+        p, biases, errors = known.planes[k], known.biases[k], known.active_errors[k]
         for row in range(rows):
-            f, g, delta = blocks[0, row], blocks[1, row], blocks[2, row]
+            own_f, own_g, own_delta = both[row], g[row], both[rows + row]
             total = 0.0
             if layers.relus[k]:
-                for i in range(size):
-                    cf, cg, cd = f[i], g[i], delta[i]
+                for i in range(n):
+                    cf, cg, cd = own_f[i], own_g[i], own_delta[i]
                     total += abs(cf) * p[3, i] + abs(cg) * p[7, i] + 0.0 * (cf + cg + cd)
+                    # Of opposite signs, the smaller of both moves into δ, with the sign of c_f.
                     moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
                     cf, cg, cd = cf - moved, cg + moved, cd + moved
                     f_up, f_down = max(cf, 0.0), min(cf, 0.0)
@@ -448,26 +537,26 @@ def _together(
                     up, down = max(cd, 0.0), min(cd, 0.0)
                     total += f_up * p[1, i] + g_up * p[5, i] + up * p[11, i] + down * p[15, i]
                     total += (up - down) * p[16, i]
-                    f[i] = f_up * p[0, i] + f_down * p[2, i] + up * p[8, i] + down * p[12, i]
-                    g[i] = g_up * p[4, i] + g_down * p[6, i] + up * p[9, i] + down * p[13, i]
-                    delta[i] = up * p[10, i] + down * p[14, i]
-            for i in range(size):
-                total += f[i] * layers.biases[0, k, i] + abs(f[i]) * errors[k, 0, i]
-                total += g[i] * layers.biases[1, k, i] + abs(g[i]) * errors[k, 1, i]
-                total += delta[i] * layers.biases[2, k, i] + abs(delta[i]) * errors[k, 2, i]
+                    own_f[i] = f_up * p[0, i] + f_down * p[2, i] + up * p[8, i] + down * p[12, i]
+                    own_g[i] = g_up * p[4, i] + g_down * p[6, i] + up * p[9, i] + down * p[13, i]
+                    own_delta[i] = up * p[10, i] + down * p[14, i]
+            into = mixed[row]
+            for i in range(n):
+                cf, cg, cd = own_f[i], own_g[i], own_delta[i]
+                total += cf * biases[0, i] + abs(cf) * errors[0, i]
+                total += cg * biases[1, i] + abs(cg) * errors[1, i]
+                total += cd * biases[2, i] + abs(cd) * errors[2, i]
+                into[i], into[n + i] = cg, cd
             constant[row] += total
-        np.dot(blocks[0, :rows], layers.weights[0, k], spare[0, :rows])
-        np.dot(blocks[1, :rows], layers.weights[1, k], spare[1, :rows])
-        np.dot(blocks[2, :rows], layers.weights[2, k], extra)
-        np.dot(blocks[2, :rows], layers.weights[0, k], spare[2, :rows])
-        for row in range(rows):
-            for i in range(layers.sizes[k]):
-                spare[1, row, i] += extra[row, i]
-        blocks, spare = spare, blocks
-    return blocks
+        f_weights = known.f[k, : n * m].reshape(n, m)
+        g_weights = known.g[k, : 2 * n * m].reshape(2 * n, m)
+        np.dot(both, f_weights, second[: 2 * rows * m].reshape(2 * rows, m))
+        np.dot(mixed, g_weights, work.b[: rows * m].reshape(rows, m))
+        first, second = second, first
+    return first
 
 
-@_compiled
+@_inner
 def _concretise(f: Float, g: Float, box: Float, rows: int, inputs: int, constant: Float) -> None:
     """Add the maximum of (f + g) · x over the box (2, inputs), rounding included."""
     factor = (8 * inputs + 64) * UNIT_ROUNDOFF * 1.01
@@ -476,62 +565,112 @@ def _concretise(f: Float, g: Float, box: Float, rows: int, inputs: int, constant
         for j in range(inputs):
             middle = (box[0, j] + box[1, j]) / 2
             half = max(box[1, j] - middle, middle - box[0, j]) * (1 + _WIDEN)
-            slope = f[row, j] + g[row, j]
-            total += slope * middle + abs(slope) * half
-            size += (abs(f[row, j]) + abs(g[row, j])) * max(abs(box[0, j]), abs(box[1, j]))
+            c, d = f[row * inputs + j], g[row * inputs + j]
+            total += (c + d) * middle + abs(c + d) * half
+            size += (abs(c) + abs(d)) * max(abs(box[0, j]), abs(box[1, j]))
         total = constant[row] + total + factor * size
         # A sum that overflowed, to −∞ too, is no bound.
         constant[row] = total if np.isfinite(total) else np.inf
 
 
-@_compiled
+@_inner
 def _refine(
     layers: Layers,
     k: int,
     part: int,
-    wanted: NDArray[np.int64],
+    wanted: Integer,
     box: Float,
     bounds: Float,
-    planes: Float,
-    errors: Float,
+    known: Known,
+    work: Work,
     underflow: float,
-    work: tuple[Float, Float, Float],
 ) -> None:
     """Intersect a, b or δ (``part``) of the wanted neurons of layer ``k`` with symbolic bounds."""
-    count, inputs = len(wanted), layers.sizes[0]
+    count, inputs, m = len(wanted), layers.sizes[0], known.counts[k]
     if count == 0:
         return
-    blocks, spare, nothing = work
     rows = 2 * count
-    constant = np.empty(rows)
+    constant = work.constant[:rows]
     for row in range(count):
         i = wanted[row]
         for side, sign in ((row, 1.0), (count + row, -1.0)):
-            constant[side] = errors[k, part, i] + sign * layers.biases[part, k, i] + underflow
-            for j in range(blocks.shape[2]):
+            bias = layers.biases[part, k, i]
+            constant[side] = known.errors[k, part, i] + sign * bias + underflow
+            for column in range(m):
+                j, place = known.active[k, column], side * m + column
                 if part < 2:
-                    blocks[0, side, j] = sign * layers.weights[part, k, i, j]
+                    work.first[place] = sign * layers.weights[part, k, i, j]
                 else:
-                    blocks[0, side, j] = 0.0
-                    blocks[1, side, j] = sign * layers.weights[2, k, i, j]
-                    blocks[2, side, j] = sign * layers.weights[0, k, i, j]
+                    work.first[place] = 0.0
+                    work.b[place] = sign * layers.weights[2, k, i, j]
+                    work.first[rows * m + place] = sign * layers.weights[0, k, i, j]
     if part < 2:
-        c = _alone(layers, part, k - 1, rows, planes, errors, blocks[0], spare[0], constant)
-        _concretise(c, nothing, box, rows, inputs, constant)
+        c = _alone(layers, part, k - 1, rows, known, work, constant)
+        _concretise(c, work.nothing, box, rows, inputs, constant)
     else:
-        c3 = _together(layers, k - 1, rows, planes, errors, blocks, spare, constant)
-        _concretise(c3[0], c3[1], box, rows, inputs, constant)
+        c = _together(layers, k - 1, rows, known, work, constant)
+        _concretise(c, work.b, box, rows, inputs, constant)
     for row in range(count):
         _meet(bounds, part, wanted[row], -constant[count + row], constant[row])
 
 
-@_compiled
+@_inner
+def _refine_layer(
+    layers: Layers,
+    k: int,
+    equal: bool,
+    box: Float,
+    bounds: Float,
+    known: Known,
+    work: Work,
+    underflow: float,
+) -> None:
+    """Bound symbolically what intervals leave unstable, as :meth:`Propagator._refine`."""
+    size = layers.sizes[k + 1]
+    if equal:
+        return
+    wanted = work.wanted
+    for part in range(2):
+        count = 0
+        for i in range(size):
+            if bounds[part, i] < 0 and bounds[3 + part, i] > 0:
+                wanted[count] = i
+                count += 1
+        _refine(layers, k, part, wanted[:count], box, bounds, known, work, underflow)
+    _meet_difference(bounds, size)
+    count = 0
+    for i in range(size):
+        active = bounds[0, i] >= 0 and bounds[1, i] >= 0
+        inactive = bounds[3, i] <= 0 and bounds[4, i] <= 0
+        if not (active or inactive or bounds[2, i] >= bounds[5, i]):
+            wanted[count] = i
+            count += 1
+    _refine(layers, k, 2, wanted[:count], box, bounds, known, work, underflow)
+    _meet_sums(bounds, size)
+
+
+@_inner
+def _inherit(own: NDArray[np.float32], bounds: Float, size: int) -> None:
+    """Write bounds (6, N) in float32, rounded outward, to what parts of the box inherit."""
+    for i in range(size):
+        for part in range(3):
+            low, high = np.float32(bounds[part, i]), np.float32(bounds[3 + part, i])
+            if low > bounds[part, i]:
+                low = np.nextafter(low, np.float32(-np.inf))
+            if high < bounds[3 + part, i]:
+                high = np.nextafter(high, np.float32(np.inf))
+            own[part, i], own[3 + part, i] = low, high
+
+
+@_inner
 def _bound_box(
     layers: Layers,
     functions: Float,
     equal: bool,
     box: Float,
     inherited: NDArray[np.float32],
+    known: Known,
+    work: Work,
     bounds: Float,
     slopes: Float,
 ) -> None:
@@ -543,134 +682,104 @@ def _bound_box(
         equal: whether the networks are the same and only differences are asked for.
         box: (2, inputs).
         inherited: (6, neurons), read and overwritten.
+        known: for what is learned of the layers.
+        work: for rows of coefficients.
         bounds: (4, S), the maxima of the functions and of their negatives; then those of the
             linear bounds alone.
         slopes: (2, S, inputs), the linear bounds behind them.
     """
-    count, width = layers.relus.shape[0], layers.biases.shape[2]
-    rows = functions.shape[1]
-    planes, errors = np.zeros((count, 17, width)), np.zeros((count, 3, width))
-    before, after = np.zeros((6, width)), np.zeros((6, width))
-    most = 2 * max(width, rows)
-    blocks, spare = np.zeros((3, most, width)), np.zeros((3, most, width))
-    nothing = np.zeros((most, width))
-    inputs = layers.sizes[0]
-    for j in range(inputs):
+    count = layers.relus.shape[0]
+    before, after = work.intervals[0], work.intervals[1]
+    for j in range(layers.sizes[0]):
         before[0, j] = before[1, j] = box[0, j]
         before[3, j] = before[4, j] = box[1, j]
+        before[2, j] = before[5, j] = 0.0
+        known.active[0, j] = j
+    known.counts[0] = layers.sizes[0]
     used, underflow = 0, 0.0
     for k in range(count):
         size = layers.sizes[k + 1]
-        underflow += _forward(layers, k, before, after, errors[k])
+        underflow += _forward(layers, k, before, after, known.errors[k])
         if layers.refined[k]:
             own = inherited[:, used : used + size]
             for i in range(size):
                 for part in range(3):
                     _meet(after, part, i, own[part, i], own[3 + part, i])
-            _refine_layer(
-                layers, k, equal, box, after, planes, errors, underflow, (blocks, spare, nothing)
-            )
-            for i in range(size):
-                for part in range(3):
-                    low, high = np.float32(after[part, i]), np.float32(after[3 + part, i])
-                    if low > after[part, i]:
-                        low = np.nextafter(low, np.float32(-np.inf))
-                    if high < after[3 + part, i]:
-                        high = np.nextafter(high, np.float32(np.inf))
-                    own[part, i], own[3 + part, i] = low, high
+            _refine_layer(layers, k, equal, box, after, known, work, underflow)
+            _inherit(own, after, size)
             used += size
-        if layers.relus[k]:
-            _relax(after, size, planes[k])
+        known.counts[k + 1] = _relax(
+            after, size, layers.relus[k], known.planes[k], known.active[k + 1]
+        )
+        _compact(layers, k, known)
         _activate(after, before, size, layers.relus[k])
-    _bound_functions(
-        layers,
-        functions,
-        box,
-        planes,
-        errors,
-        underflow,
-        before,
-        (blocks, spare, nothing),
-        bounds,
-        slopes,
-    )
+    _bound_functions(layers, functions, box, before, known, work, underflow, bounds, slopes)
 
 
-@_compiled
-def _refine_layer(
-    layers: Layers,
-    k: int,
-    equal: bool,
-    box: Float,
-    bounds: Float,
-    planes: Float,
-    errors: Float,
-    underflow: float,
-    work: tuple[Float, Float, Float],
-) -> None:
-    """Bound symbolically what intervals leave unstable, as :meth:`Propagator._refine`."""
-    size = layers.sizes[k + 1]
-    if equal:
-        return
-    for part in range(2):
-        unstable = np.flatnonzero((bounds[part, :size] < 0) & (bounds[3 + part, :size] > 0))
-        _refine(layers, k, part, unstable, box, bounds, planes, errors, underflow, work)
-    _meet_difference(bounds, size)
-    active = (bounds[0, :size] >= 0) & (bounds[1, :size] >= 0)
-    inactive = (bounds[3, :size] <= 0) & (bounds[4, :size] <= 0)
-    settled = active | inactive | (bounds[2, :size] >= bounds[5, :size])
-    _refine(layers, k, 2, np.flatnonzero(~settled), box, bounds, planes, errors, underflow, work)
-    _meet_sums(bounds, size)
-
-
-@_compiled
+@_inner
 def _bound_functions(
     layers: Layers,
     functions: Float,
     box: Float,
-    planes: Float,
-    errors: Float,
-    underflow: float,
     outputs: Float,
-    work: tuple[Float, Float, Float],
+    known: Known,
+    work: Work,
+    underflow: float,
     bounds: Float,
     slopes: Float,
 ) -> None:
     """Bound the wanted functions dually, on the product network, and by the outputs' intervals."""
-    blocks, spare, _ = work
     last, inputs, rows = layers.relus.shape[0] - 1, layers.sizes[0], functions.shape[1]
-    constant = np.empty(2 * rows)
-    for product in (False, True):
-        constant[:] = underflow
+    size, both = layers.sizes[last + 1], 2 * functions.shape[1]
+    constant = work.constant[:both]
+    for network in range(-1, 2):
+        # −1: dually, on all three blocks; 0 and 1: f, then g of the product network.
+        if network < 1:
+            constant[:] = underflow
         for row in range(rows):
             for side, sign in ((row, 1.0), (rows + row, -1.0)):
-                for i in range(blocks.shape[2]):
+                for i in range(size):
                     f, g, delta = functions[0, row, i], functions[1, row, i], functions[2, row, i]
-                    if product:
-                        f, g, delta = f + delta, g - delta, 0.0
-                    blocks[0, side, i] = sign * f
-                    blocks[1, side, i] = sign * g
-                    blocks[2, side, i] = sign * delta
-        if product:
-            c = _alone(layers, 0, last, 2 * rows, planes, errors, blocks[0], spare[0], constant)
-            d = _alone(layers, 1, last, 2 * rows, planes, errors, blocks[1], spare[1], constant)
-        else:
-            c3 = _together(layers, last, 2 * rows, planes, errors, blocks, spare, constant)
-            c, d = c3[0], c3[1]
-        _concretise(c, d, box, 2 * rows, inputs, constant)
-        for row in range(rows):
+                    place = side * size + i
+                    if network < 0:
+                        work.first[place] = sign * f
+                        work.b[place] = sign * g
+                        work.first[both * size + place] = sign * delta
+                    else:
+                        work.first[place] = sign * (g - delta if network else f + delta)
+        if network < 0:
+            c = _together(layers, last, both, known, work, constant)
+            _concretise(c, work.b, box, both, inputs, constant)
             for side in range(2):
-                bound = constant[side * rows + row]
-                if not product:
-                    bounds[side, row] = bounds[2 + side, row] = bound
+                for row in range(rows):
+                    at = side * rows + row
+                    bounds[side, row] = bounds[2 + side, row] = constant[at]
                     for j in range(inputs):
-                        slopes[side, row, j] = c[side * rows + row, j] + d[side * rows + row, j]
-                elif bound < bounds[side, row]:
-                    bounds[side, row] = bound
+                        place = at * inputs + j
+                        slopes[side, row, j] = c[place] + work.b[place]
+            continue
+        c = _alone(layers, network, last, both, known, work, constant)
+        if network == 0:
+            for place in range(both * inputs):
+                work.b[place] = c[place]
+            continue
+        _concretise(work.b, c, box, both, inputs, constant)
+        for side in range(2):
+            for row in range(rows):
+                bounds[side, row] = min(bounds[side, row], constant[side * rows + row])
     _bound_plainly(functions, outputs, bounds)
 
 
-@_compiled
+@_inner
+def _any(values: Float) -> bool:
+    """Whether a value is not zero."""
+    for value in values:  # noqa: SIM110 - numba compiles no generators
+        if value != 0.0:
+            return True
+    return False
+
+
+@_inner
 def _bound_plainly(functions: Float, outputs: Float, bounds: Float) -> None:
     """Bound functions of the outputs by their intervals (6, N), as ``_plain_rows`` does."""
     width = functions.shape[2]
@@ -698,7 +807,7 @@ def _bound_plainly(functions: Float, outputs: Float, bounds: Float) -> None:
             bounds[1, row] = min(bounds[1, row], radius - centre)
 
 
-@_compiled
+@_outer
 def _bound_boxes(
     layers: Layers,
     functions: Float,
@@ -709,8 +818,33 @@ def _bound_boxes(
     slopes: Float,
 ) -> None:
     """Bound boxes (B, 2, inputs) one after the other; see :func:`_bound_box`."""
+    count, width = layers.relus.shape[0], layers.biases.shape[2]
+    most = 2 * max(width, functions.shape[1])
+    known = Known(
+        np.zeros(count + 1, dtype=np.int64),
+        np.zeros((count + 1, width), dtype=np.int64),
+        np.zeros((count, 17, width)),
+        np.zeros((count, 3, width)),
+        np.empty((count, width * width)),
+        np.empty((count, 2 * width * width)),
+        np.zeros((count, 3, width)),
+        np.zeros((count, 3, width)),
+    )
+    work = Work(
+        np.empty(2 * most * width),
+        np.empty(2 * most * width),
+        np.empty(most * width),
+        np.empty(2 * most * width),
+        np.zeros(most * width),
+        np.empty(most),
+        np.empty(width, dtype=np.int64),
+        np.zeros((2, 6, width)),
+    )
     for b in range(len(boxes)):
-        _bound_box(layers, functions, equal, boxes[b], inherited[b], bounds[b], slopes[b])
+        work.intervals[:] = 0.0
+        _bound_box(
+            layers, functions, equal, boxes[b], inherited[b], known, work, bounds[b], slopes[b]
+        )
 
 
 class DensePropagator:

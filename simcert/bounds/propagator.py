@@ -24,11 +24,13 @@ from torch import Tensor
 from simcert.bounds.affine import AffineDualRule, AffineRule, interval_of
 from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.product import ProductDualRule, ProductRule
 from simcert.bounds.relu import ReluDualRule, ReluRule
 from simcert.bounds.rounding import SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
+from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
 from simcert.model.linear import Dense, Diagonal, LinearMap, Selection, Zero
-from simcert.model.program import Affine, Relu, Step
+from simcert.model.program import Affine, Product, Relu, Step, Univariate
 from simcert.pairing import DualNode, DualProgram
 
 _CHUNK_ELEMENTS = 1 << 18
@@ -68,8 +70,9 @@ class RowBounds(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence[RowBounds]) -> RowBounds:
         """Return the bounds of all parts of a batch, in order."""
-        tensors = [torch.cat(tensors) for tensors in zip(*(part[:-1] for part in parts), strict=True)]
-        return cls(*tensors, [])
+        names = [name for name in cls._fields if name != "triples"]
+        tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
+        return cls(**tensors, triples=[])
 
 
 @dataclass
@@ -94,9 +97,15 @@ class _Layer:
         self.f = _rule(node.f, depth, device, float32)
         self.g = _rule(node.g, depth, device, float32)
         self.dual: DualRule | None = None
-        if node.aligned and isinstance(self.f, AffineRule) and isinstance(self.g, AffineRule):
+        if not node.aligned:
+            return
+        if isinstance(self.f, AffineRule) and isinstance(self.g, AffineRule):
             self.dual = AffineDualRule(node, self.f, self.g, depth, same=dual.same)
-        elif node.aligned and isinstance(self.f, ReluRule):
+        elif isinstance(self.f, UnivariateRule) and isinstance(self.g, UnivariateRule):
+            self.dual = UnivariateDualRule(self.f, self.g, same=dual.same)
+        elif isinstance(self.f, ProductRule) and isinstance(self.g, ProductRule):
+            self.dual = ProductDualRule(self.f, self.g, same=dual.same)
+        elif isinstance(self.f, ReluRule):
             self.dual = ReluDualRule()
 
 
@@ -127,7 +136,8 @@ class Propagator:
         self._layers = [_Layer(dual, index, self._device, float32) for index in range(count)]
         self._coefficients = [c.to(self._device, torch.float64) for c in (f, g, delta)]
         self._refined: dict[int, slice] = {}
-        for index in sorted(_read_by_relu(dual) - _exact_by_intervals(dual)):
+        self._readers = _readers(dual)
+        for index in sorted(set(self._readers) - _exact_by_intervals(dual)):
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
         self.part = _SMALL_PART if self._width <= _SMALL else None
@@ -209,29 +219,36 @@ class Propagator:
         return SMALLEST * (products * size + 8 * node.size)
 
     def _refine(self, index: int, batch: _Batch) -> Triple:
-        """Bound symbolically the neurons of one node that intervals leave unstable."""
+        """Bound symbolically the neurons of one node where its readers gain by tighter bounds."""
         a, b, delta = batch.triples[index]
         if self._equal:
             return Triple(a, b, delta)  # δ is 0 everywhere
+        readers = [self._layers[reader] for reader in self._readers[index]]
         if a is not None:
-            a = self._refine_block(index, a, (a.lower < 0) & (a.upper > 0), "f", batch)
+            rules = [r.f for r in readers if r.f is not None and index in r.node.f_operands]
+            a = self._refine_block(
+                index, a, _any([rule.unsettled(a) for rule in rules]), "f", batch
+            )
         if b is not None:
-            b = self._refine_block(index, b, (b.lower < 0) & (b.upper > 0), "g", batch)
+            rules = [r.g for r in readers if r.g is not None and index in r.node.g_operands]
+            b = self._refine_block(
+                index, b, _any([rule.unsettled(b) for rule in rules]), "g", batch
+            )
         if a is None or b is None or delta is None:
             return Triple(a, b, delta)
         delta = delta.intersect(a.minus(b).without_nan())
-        # No plane reads δ's bounds where both neurons are active (Δ = δ) or both inactive (Δ = 0).
-        settled = (a.lower >= 0) & (b.lower >= 0) | (a.upper <= 0) & (b.upper <= 0)
-        wanted = ~settled & (delta.lower < delta.upper)
-        delta = self._refine_block(index, delta, wanted, "delta", batch)
+        unsettled = [r.dual.unsettled(Triple(a, b, delta)) for r in readers if r.dual is not None]
+        delta = self._refine_block(index, delta, _any(unsettled), "delta", batch)
         a = a.intersect(b.plus(delta).without_nan())
         b = b.intersect(a.minus(delta).without_nan())
         return Triple(a, b, delta)
 
     def _refine_block(
-        self, index: int, interval: Interval, wanted: Tensor, block: str, batch: _Batch
+        self, index: int, interval: Interval, wanted: Tensor | None, block: str, batch: _Batch
     ) -> Interval:
         """Intersect the interval of a, b or δ with symbolic bounds where ``wanted`` (B, size)."""
+        if wanted is None:
+            return interval
         boxes, elements = wanted.nonzero(as_tuple=True)
         lower, upper = interval.lower.clone(), interval.upper.clone()
         for part in self._chunks(len(boxes)):
@@ -389,6 +406,10 @@ def _rule(step: Step | None, depth: int, device: torch.device, float32: bool) ->
     """Return the rule of one network's step; the input has none."""
     if isinstance(step, Affine):
         return AffineRule(step, depth, device, float32=float32)
+    if isinstance(step, Univariate):
+        return UnivariateRule(step.function, float32=float32)
+    if isinstance(step, Product):
+        return ProductRule(float32=float32)
     return ReluRule() if isinstance(step, Relu) else None
 
 
@@ -410,15 +431,23 @@ def _is_dual(blocks: Blocks) -> bool:
     return blocks.delta is not None or (blocks.f is not None and blocks.g is not None)
 
 
-def _read_by_relu(dual: DualProgram) -> set[int]:
-    """Return the nodes whose bounds decide a relaxation."""
-    read: set[int] = set()
-    for node in dual.nodes:
-        if isinstance(node.f, Relu):
-            read.update(node.f_operands)
-        if isinstance(node.g, Relu):
-            read.update(node.g_operands)
-    return read
+def _readers(dual: DualProgram) -> dict[int, list[int]]:
+    """Return the nodes whose bounds decide a relaxation, each with those that read it."""
+    readers: dict[int, list[int]] = {}
+    for index, node in enumerate(dual.nodes):
+        operands: set[int] = set()
+        if isinstance(node.f, Relu | Univariate | Product):
+            operands.update(node.f_operands)
+        if isinstance(node.g, Relu | Univariate | Product):
+            operands.update(node.g_operands)
+        for operand in operands:
+            readers.setdefault(operand, []).append(index)
+    return readers
+
+
+def _any(masks: Sequence[Tensor]) -> Tensor | None:
+    """Return where any mask holds; None where there is no mask."""
+    return torch.stack(list(masks)).any(0) if masks else None
 
 
 def _exact_by_intervals(dual: DualProgram) -> set[int]:
@@ -446,6 +475,11 @@ def is_equal(dual: DualProgram) -> bool:
                 and all(isinstance(linear, Zero) for linear in node.differences)
                 and torch.equal(node.f.bias, node.g.bias)
             )
+        )
+        and not (
+            isinstance(node.f, Univariate)
+            and isinstance(node.g, Univariate)
+            and node.f.function != node.g.function
         )
         for node in dual.nodes
     )

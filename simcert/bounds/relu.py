@@ -154,6 +154,10 @@ class ReluRule:
         (x,) = operands
         return Interval(x.lower.clamp(min=0), x.upper.clamp(min=0)), relax(x)
 
+    def unsettled(self, x: Interval) -> Tensor:
+        """Return where the interval crosses 0."""
+        return (x.lower < 0) & (x.upper > 0)
+
     def backward(
         self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Tensor]:
@@ -173,6 +177,12 @@ class ReluDualRule:
         a, b, delta = (known(interval) for interval in operands[0])
         interval = Interval(delta.lower.clamp(max=0), delta.upper.clamp(min=0))
         return interval, relax_together(a, b, delta, Lines(*f.unbind(1)), Lines(*g.unbind(1)))
+
+    def unsettled(self, operand: Triple) -> Tensor:
+        """No plane reads δ where both neurons are active (Δ = δ) or both inactive (Δ = 0)."""
+        a, b, delta = (known(interval) for interval in operand)
+        settled = (a.lower >= 0) & (b.lower >= 0) | (a.upper <= 0) & (b.upper <= 0)
+        return ~settled & (delta.lower < delta.upper)
 
     def backward(
         self, blocks: Blocks, relaxation: Tensor, box: Tensor, constant: Tensor

@@ -19,6 +19,9 @@ class Rule(Protocol):
     def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Any]:
         """Bound the result on each box, (B, size), and return the relaxation."""
 
+    def unsettled(self, x: Interval) -> Tensor:
+        """Return where (B, size) tighter bounds of an operand would make a tighter relaxation."""
+
     def backward(self, c: Tensor, relaxation: Any, box: Tensor, constant: Tensor) -> list[Tensor]:
         """Bound c · result from above by linear functions of the operands.
 
@@ -41,6 +44,9 @@ class DualRule(Protocol):
 
         ``f`` and ``g`` are the relaxations that the two networks' own rules returned.
         """
+
+    def unsettled(self, operand: Triple) -> Tensor:
+        """Return where (B, size) a tighter δ of an operand would make a tighter relaxation."""
 
     def backward(
         self,

@@ -1,9 +1,9 @@
-"""The form that the propagator reads: a network as affine steps and rectifiers.
+"""The form that the propagator reads: affine steps, rectifiers, univariate functions, products.
 
-Every piecewise-linear ONNX operator is written with these two. LeakyRelu is αx + (1 − α) relu(x),
-Clip is l + relu(x − l) − relu(x − u), max(a, b) is b + relu(a − b): exact over the reals, and one
-nonlinearity to bound, alone and as a difference. A step's index is the index of the (flat) tensor
-that it makes; step 0 is the input.
+Every operator that can be bounded is written with these four, exactly over the reals. LeakyRelu is
+αx + (1 − α) relu(x), Clip is l + relu(x − l) − relu(x − u), max(a, b) is b + relu(a − b); softmax
+is exponentials, sums, reciprocals and products. So there are few things to bound, alone and as a
+difference. A step's index is the index of the (flat) tensor that it makes; step 0 is the input.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from simcert.functions import Function
 from simcert.model.linear import LinearMap
 
 
@@ -63,7 +64,31 @@ class Relu:
         return (self.operand,)
 
 
-Step: TypeAlias = Input | Affine | Relu
+@dataclass(frozen=True)
+class Univariate:
+    """A function of each element of an earlier tensor."""
+
+    operand: int
+    function: Function
+    size: int
+    label: str
+
+    @property
+    def operands(self) -> tuple[int, ...]:
+        """The one operand."""
+        return (self.operand,)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The product of two earlier tensors of one size, element by element."""
+
+    operands: tuple[int, int]
+    size: int
+    label: str
+
+
+Step: TypeAlias = Input | Affine | Relu | Univariate | Product
 
 
 @dataclass(frozen=True)
@@ -90,6 +115,10 @@ class Program:
                 values.append(x)
             elif isinstance(step, Relu):
                 values.append(torch.relu(values[step.operand]))
+            elif isinstance(step, Univariate):
+                values.append(step.function.value(values[step.operand]))
+            elif isinstance(step, Product):
+                values.append(values[step.operands[0]] * values[step.operands[1]])
             else:
                 value = step.bias.expand(len(x), -1)
                 for operand, linear in zip(step.operands, step.maps, strict=True):

@@ -7,10 +7,12 @@ networks have, δ is just a − b, which is the product network.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from simcert.functions import Identity, Quantizer, Rectifier
 from simcert.model.linear import LinearMap
-from simcert.model.program import Affine, Input, Program, Relu, Step
+from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
 
 
 @dataclass(frozen=True)
@@ -69,31 +71,98 @@ def align(f: Program, g: Program) -> DualProgram:
     """Pair the steps of two programs with equal numbers of inputs and outputs.
 
     Steps of equal kind and size are matched along the longest common subsequence of the two
-    topological orders; the inputs and the outputs always correspond.
+    topological orders; the inputs and the outputs always correspond. A quantiser that only one of
+    the networks has is matched with the identity, or with the rectifier that its limit replaces, so
+    that the difference is tracked through it.
     """
     matches = _longest_common_subsequence(
         [_kind(step) for step in f.steps[1:-1]], [_kind(step) for step in g.steps[1:-1]]
     )
     pairs = [(0, 0), *((i + 1, j + 1) for i, j in matches), (len(f.steps) - 1, len(g.steps) - 1)]
-    nodes: list[DualNode] = []
-    f_index: dict[int, int] = {}
-    g_index: dict[int, int] = {}
+    joint = _Joint(f, g)
     done_f = done_g = 0
-    for pair_i, pair_j in pairs:
-        for i in range(done_f, pair_i):
-            operands = tuple(f_index[o] for o in _operands(f.steps[i]))
-            f_index[i] = len(nodes)
-            nodes.append(DualNode(f.steps[i], None, operands, (), aligned=False))
-        for j in range(done_g, pair_j):
-            operands = tuple(g_index[o] for o in _operands(g.steps[j]))
-            g_index[j] = len(nodes)
-            nodes.append(DualNode(None, g.steps[j], (), operands, aligned=False))
-        f_operands = tuple(f_index[o] for o in _operands(f.steps[pair_i]))
-        g_operands = tuple(g_index[o] for o in _operands(g.steps[pair_j]))
-        f_index[pair_i] = g_index[pair_j] = len(nodes)
-        nodes.append(_join(f.steps[pair_i], g.steps[pair_j], f_operands, g_operands))
-        done_f, done_g = pair_i + 1, pair_j + 1
-    return DualProgram(tuple(nodes))
+    for i, j in pairs:
+        joint.append_unmatched(range(done_f, i), range(done_g, j))
+        joint.append(i, j)
+        done_f, done_g = i + 1, j + 1
+    return DualProgram(tuple(joint.nodes))
+
+
+class _Joint:
+    """The dual nodes made so far, and which of them hold each network's tensors."""
+
+    def __init__(self, f: Program, g: Program) -> None:
+        self.nodes: list[DualNode] = []
+        self._steps = f.steps, g.steps
+        self._index: tuple[dict[int, int], dict[int, int]] = {}, {}
+
+    def append(self, i: int, j: int) -> None:
+        """Append a matched pair of steps."""
+        f, g = self._steps[0][i], self._steps[1][j]
+        f_operands, g_operands = self._operands(0, i), self._operands(1, j)
+        if len(f_operands) == len(g_operands):
+            met = [self._meet(*pair) for pair in zip(f_operands, g_operands, strict=True)]
+            f_operands = g_operands = ()
+            for f_node, g_node in met:
+                f_operands, g_operands = (*f_operands, f_node), (*g_operands, g_node)
+        self._index[0][i] = self._index[1][j] = len(self.nodes)
+        self.nodes.append(_join(f, g, f_operands, g_operands))
+
+    def append_unmatched(self, f: range, g: range) -> None:
+        """Append steps that have no counterpart, but for rectifiers that a quantiser replaces."""
+        waiting = list(f)
+        for j in g:
+            for i in waiting:
+                if self._replaces(i, j):
+                    self._append_alone(0, [k for k in waiting if k < i])
+                    self.append(i, j)
+                    waiting = [k for k in waiting if k > i]
+                    break
+            else:
+                self._append_alone(1, [j])
+        self._append_alone(0, waiting)
+
+    def _append_alone(self, side: int, numbers: Sequence[int]) -> None:
+        """Append steps of one network; beside a quantiser the other network has the identity."""
+        for number in numbers:
+            step, operands = self._steps[side][number], self._operands(side, number)
+            self._index[side][number] = len(self.nodes)
+            other: Step | None = None
+            if _is_quantizer(step) and _is_joint(self.nodes[operands[0]]):
+                other = Univariate(0, Identity(), step.size, step.label)
+            f, g = (step, other) if side == 0 else (other, step)
+            self.nodes.append(
+                DualNode(f, g, operands if f else (), operands if g else (), other is not None)
+            )
+
+    def _replaces(self, i: int, j: int) -> bool:
+        """Whether the quantiser ``j`` of the compressed network clips what ``i`` rectifies."""
+        f, g = self._steps[0][i], self._steps[1][j]
+        if not (isinstance(f, Relu) and isinstance(g, Univariate) and f.size == g.size):
+            return False
+        if not isinstance(g.function, Quantizer) or bool(g.function.least.any()):
+            return False
+        known = f.operand in self._index[0] and g.operand in self._index[1]
+        return (
+            known
+            and len(set(self._meet(self._index[0][f.operand], self._index[1][g.operand]))) == 1
+        )
+
+    def _meet(self, f: int, g: int) -> tuple[int, int]:
+        """Return the nodes of two operands, one and the same where the identity leads to it."""
+        for own, other, pick in ((g, f, "f"), (f, g, "g")):
+            node = own
+            while node != other and isinstance(step := getattr(self.nodes[node], pick), Univariate):
+                if not isinstance(step.function, Identity):
+                    break
+                node = self.nodes[node].f_operands[0]
+            if node == other:
+                return own, own
+        return f, g
+
+    def _operands(self, side: int, number: int) -> tuple[int, ...]:
+        step = self._steps[side][number]
+        return () if isinstance(step, Input) else tuple(self._index[side][o] for o in step.operands)
 
 
 def _join(f: Step, g: Step, f_operands: tuple[int, ...], g_operands: tuple[int, ...]) -> DualNode:
@@ -110,21 +179,30 @@ def _join(f: Step, g: Step, f_operands: tuple[int, ...], g_operands: tuple[int, 
             differences.append(difference)
         exact = f.computed == g.computed
         return DualNode(f, g, f_operands, g_operands, True, tuple(differences), exact)
-    same_kind = type(f) is type(g) and isinstance(f, Input | Relu)
+    if isinstance(f, Relu) and isinstance(g, Univariate):
+        f = Univariate(f.operand, Rectifier(), f.size, f.label)
+        return DualNode(f, g, f_operands, g_operands, aligned=True)
+    same_kind = type(f) is type(g) and isinstance(f, Input | Relu | Univariate | Product)
     return DualNode(f, g, f_operands, g_operands, aligned=same_kind)
 
 
-def _kind(step: Step) -> tuple[str, int]:
+def _is_quantizer(step: Step) -> bool:
+    return isinstance(step, Univariate) and isinstance(step.function, Quantizer)
+
+
+def _is_joint(node: DualNode) -> bool:
+    """Whether both networks have the tensor, so that there is a difference to track."""
+    return node.f is not None and node.g is not None
+
+
+def _kind(step: Step) -> tuple[str, str, int]:
     """What two steps must share to be matched."""
-    return type(step).__name__, step.size
-
-
-def _operands(step: Step) -> tuple[int, ...]:
-    return () if isinstance(step, Input) else step.operands
+    function = step.function.name if isinstance(step, Univariate) else ""
+    return type(step).__name__, function, step.size
 
 
 def _longest_common_subsequence(
-    left: list[tuple[str, int]], right: list[tuple[str, int]]
+    left: Sequence[object], right: Sequence[object]
 ) -> list[tuple[int, int]]:
     """Return the index pairs of a longest common subsequence (dynamic programming)."""
     length = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]

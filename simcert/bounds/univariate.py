@@ -1,0 +1,300 @@
+"""Univariate functions: y = f(a), z = g(b) and Δ = f(a) − g(b) on a box.
+
+Alone, y lies between two lines, each the best at the centre of a's interval: the least of
+max (f(x) − kx) + k·centre over k is a convex problem, and any k is valid.
+
+Upper planes of Δ (lower planes: exchange the networks and negate):
+
+1. independent: the upper line of f(a) minus the lower line of g(b)
+2. a common slope k: kδ + max (f(a) − ka) − min (g(b) − kb)
+3. where both are the same function: a line in δ above f(a) − f(b), by the mean value theorem or,
+   for a staircase, by counting steps (``Function.difference``)
+4. where they are not (a quantiser in one network only): f(a) − g(b) = [f(a) − f(b)] + [f − g](b),
+   a line in δ as in 3 plus the gap of the two functions on b's interval, and the same with g and a
+
+The plane with the least value at the interval centres is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from simcert.bounds.blocks import Blocks, dot
+from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
+from simcert.functions import Function, Identity
+
+_SECTIONS = 14
+_GOLDEN = (5**0.5 - 1) / 2
+_STEEPEST = 4.0
+"""Of the mean slope over an interval: what lines along a function that jumps are tried up to."""
+
+
+class Strip(NamedTuple):
+    """lower_slope x + lower_intercept ≤ f(x) ≤ upper_slope x + upper_intercept, (B, size) each.
+
+    ``error`` is the rounding per unit of coefficient.
+    """
+
+    upper_slope: Tensor
+    upper_intercept: Tensor
+    lower_slope: Tensor
+    lower_intercept: Tensor
+    error: Tensor
+
+    def at(self, box: Tensor) -> Strip:
+        """Return the lines of each row's box."""
+        return Strip(*(term[box] for term in self))
+
+
+class Plane(NamedTuple):
+    """a · (coefficient) + b · (coefficient) + δ · (coefficient) + constant, each (B, size)."""
+
+    a: Tensor
+    b: Tensor
+    delta: Tensor
+    constant: Tensor
+
+    def at(self, box: Tensor) -> Plane:
+        """Return the planes of each row's box."""
+        return Plane(*(term[box] for term in self))
+
+
+class Planes(NamedTuple):
+    """The planes above and below Δ, the two strips, and the rounding per coefficient of Δ."""
+
+    f: Strip
+    g: Strip
+    upper: Plane
+    lower: Plane
+    error: Tensor
+
+
+class UnivariateRule:
+    """f(x) in one network, over the reals or as a float32 runtime computes it."""
+
+    def __init__(self, function: Function, *, float32: bool = False) -> None:
+        self.function = function
+        self.float32 = float32
+
+    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Strip]:
+        """Return the interval of f and the lines around it."""
+        x, shift, error = self.argument(operands[0])
+        low, high = self.function.residual(*x, torch.zeros_like(x.lower))
+        interval = Interval(low - error, high + error).without_nan()
+        return interval, _strip(self.function, x, shift, error)
+
+    def unsettled(self, x: Interval) -> Tensor:
+        """Return where f is not a line."""
+        return self.function.unsettled(*x)
+
+    def backward(self, c: Tensor, relaxation: Strip, box: Tensor, constant: Tensor) -> list[Tensor]:
+        """Take the upper line for positive and the lower line for negative coefficients."""
+        own = relaxation.at(box)
+        constant += dot(c.abs(), own.error)
+        return [_along(c, own, constant)]
+
+    def argument(self, x: Interval) -> tuple[Interval, Tensor, Tensor]:
+        """Return where f is taken, and by how much argument and result may be off."""
+        zero = torch.zeros_like(x.lower)
+        if not self.float32:
+            return x, zero, zero
+        shift, error = self.function.roundoff(*x)
+        return Interval(x.lower - shift, x.upper + shift).without_nan(), shift, error
+
+
+class UnivariateDualRule:
+    """f(a) and g(b), of the same or of two different functions."""
+
+    def __init__(self, f: UnivariateRule, g: UnivariateRule, *, same: bool = False) -> None:
+        """Prepare a pair; ``same`` says that one runtime computes both in one way."""
+        self.f, self.g, self.same = f, g, same
+        self.alike = f.function == g.function
+
+    def forward(self, operands: Sequence[Triple], f: Strip, g: Strip) -> tuple[Interval, Planes]:
+        """Return the interval of Δ and the planes."""
+        a, b, delta = (known(interval) for interval in operands[0])
+        a, a_shift, a_error = self.f.argument(a)
+        b, b_shift, b_error = self.g.argument(b)
+        delta = Interval(delta.lower - a_shift - b_shift, delta.upper + a_shift + b_shift)
+        null = (delta.lower >= 0) & (delta.upper <= 0) & self.alike
+        upper = _plane(self.f.function, self.g.function, a, b, delta, f, g)
+        negated = Interval(-delta.upper, -delta.lower)
+        mirrored = _plane(self.g.function, self.f.function, b, a, negated, g, f)
+        lower = Plane(-mirrored.b, -mirrored.a, mirrored.delta, -mirrored.constant)
+        zero = torch.zeros_like(a.lower)
+        upper = Plane(*(torch.where(null, zero, term) for term in upper))
+        lower = Plane(*(torch.where(null, zero, term) for term in lower))
+        weights = [torch.maximum(x.abs(), y.abs()) for x, y in zip(upper, lower, strict=True)]
+        size = weights[3]
+        for weight, interval in zip(weights, (a, b, delta), strict=False):
+            size = size + weight * interval.magnitude
+        error = gamma(2 * a.lower.shape[1] + 64) * torch.nan_to_num(size, nan=torch.inf)
+        if not self.same:
+            moved = weights[0] * a_shift + weights[1] * b_shift
+            error = error + moved + weights[2] * (a_shift + b_shift) + a_error + b_error
+        interval = Interval(_extreme(lower, a, b, delta, -1.0), _extreme(upper, a, b, delta, 1.0))
+        interval = Interval(interval.lower - error, interval.upper + error)
+        interval = Interval(
+            interval.lower.masked_fill(null & self.same, 0.0),
+            interval.upper.masked_fill(null & self.same, 0.0),
+        )
+        return interval.without_nan(), Planes(f, g, upper, lower, error)
+
+    def unsettled(self, operand: Triple) -> Tensor:
+        """No plane needs δ's bounds where one function is the identity: the line in δ is exact."""
+        a, b, delta = (known(interval) for interval in operand)
+        if Identity() in (self.f.function, self.g.function):
+            return torch.zeros_like(delta.lower, dtype=torch.bool)
+        either = self.f.unsettled(a) | self.g.unsettled(b)
+        return either & (delta.lower < delta.upper)
+
+    def backward(
+        self, blocks: Blocks, relaxation: Planes, box: Tensor, constant: Tensor
+    ) -> list[Blocks]:
+        """Move opposite coefficients into c_Δ, then replace the functions by lines and planes."""
+        zero = torch.zeros_like(next(c for c in blocks if c is not None))
+        f, g, delta = (zero if c is None else c for c in blocks)
+        a, b = relaxation.f.at(box), relaxation.g.at(box)
+        upper, lower = relaxation.upper.at(box), relaxation.lower.at(box)
+        constant += dot(f.abs(), a.error) + dot(g.abs(), b.error)
+        moved = torch.where(f * g < 0, torch.sign(f) * torch.minimum(f.abs(), g.abs()), zero)
+        f, g, delta = f - moved, g + moved, delta + moved
+        up, down = delta.clamp(min=0), delta.clamp(max=0)
+        constant += dot(delta.abs(), relaxation.error[box])
+        constant += _finite(up, upper.constant) + _finite(down, lower.constant)
+        f = _along(f, a, constant) + up * upper.a + down * lower.a
+        g = _along(g, b, constant) + up * upper.b + down * lower.b
+        return [Blocks(f, g, up * upper.delta + down * lower.delta)]
+
+
+def _strip(function: Function, x: Interval, shift: Tensor, error: Tensor) -> Strip:
+    """Return the lines that are best at the centre."""
+    centre = (x.lower + x.upper) / 2
+    low, high = function.slopes(*x)
+    least, greatest = function.residual(*x, torch.zeros_like(centre))
+    steepest = _STEEPEST * (greatest - least) / (x.upper - x.lower)
+    steepest = torch.nan_to_num(steepest, nan=0.0, posinf=0.0)
+    low = torch.where(torch.isfinite(low), low, -steepest)
+    high = torch.where(torch.isfinite(high), high, steepest)
+
+    def above(slope: Tensor) -> Tensor:
+        return function.residual(*x, slope)[1] + slope * centre
+
+    def below(slope: Tensor) -> Tensor:
+        return -function.residual(*x, slope)[0] - slope * centre
+
+    upper_slope, lower_slope = _minimise(above, low, high), _minimise(below, low, high)
+    upper = function.residual(*x, upper_slope)[1]
+    lower = function.residual(*x, lower_slope)[0]
+    steep = torch.maximum(upper_slope.abs(), lower_slope.abs())
+    intercept = torch.maximum(upper.abs(), lower.abs())
+    rounding = gamma(2 * centre.shape[1] + 64) * (steep * x.magnitude + intercept)
+    rounding = torch.nan_to_num(rounding, nan=torch.inf) + steep * shift + error
+    return Strip(upper_slope, upper, lower_slope, lower, rounding)
+
+
+def _minimise(objective: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
+    """Return about where a convex function is least on [low, high], by golden sections."""
+    for _ in range(_SECTIONS):
+        reach = _GOLDEN * (high - low)
+        left, right = high - reach, low + reach
+        falling = objective(left) > objective(right)
+        low, high = torch.where(falling, left, low), torch.where(falling, high, right)
+    middle = (low + high) / 2
+    return torch.nan_to_num(middle, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _plane(
+    f: Function,
+    g: Function,
+    a: Interval,
+    b: Interval,
+    delta: Interval,
+    f_strip: Strip,
+    g_strip: Strip,
+) -> Plane:
+    """Return the upper plane of f(a) − g(b) that is least at the centres."""
+    zero = torch.zeros_like(a.lower)
+    candidates = [
+        Plane(
+            f_strip.upper_slope,
+            -g_strip.lower_slope,
+            zero,
+            f_strip.upper_intercept - g_strip.lower_intercept,
+        )
+    ]
+    for slope in (f_strip.upper_slope, g_strip.lower_slope):
+        constant = f.residual(*a, slope)[1] - g.residual(*b, slope)[0]
+        candidates.append(Plane(zero, zero, slope, constant))
+    hull = torch.minimum(a.lower, b.lower), torch.maximum(a.upper, b.upper)
+    slope, intercept = f.difference(*hull, *delta)
+    if f == g:
+        candidates.append(Plane(zero, zero, slope, intercept))
+    else:
+        candidates.append(Plane(zero, zero, slope, intercept + gap(f, g, b)))
+        slope, intercept = g.difference(*hull, *delta)
+        candidates.append(Plane(zero, zero, slope, intercept + gap(f, g, a)))
+    return _least(candidates, a, b, delta)
+
+
+def gap(f: Function, g: Function, x: Interval) -> Tensor:
+    """Bound f − g on an interval from above, on either side of 0 by itself.
+
+    Both functions are taken less a line along f, so that only their distance is left.
+    """
+    greatest = torch.full_like(x.lower, -torch.inf)
+    for side in (
+        Interval(x.lower.clamp(max=0), x.upper.clamp(max=0)),
+        Interval(x.lower.clamp(min=0), x.upper.clamp(min=0)),
+    ):
+        ends = [f.value(side.lower), f.value(side.upper)]
+        slope = torch.nan_to_num((ends[1] - ends[0]) / (side.upper - side.lower), nan=0.0)
+        slope = torch.nan_to_num(slope, posinf=0.0, neginf=0.0)
+        own = f.residual(*side, slope)[1] - g.residual(*side, slope)[0]
+        greatest = torch.maximum(greatest, torch.nan_to_num(own, nan=torch.inf))
+    return greatest + greatest.abs() * (4 * UNIT_ROUNDOFF) + UNDERFLOW
+
+
+def _least(candidates: Iterable[Plane], a: Interval, b: Interval, delta: Interval) -> Plane:
+    """Return the plane with the least value at the centres, element by element."""
+    centres = [(x.lower + x.upper) / 2 for x in (a, b, delta)]
+    best, value = None, None
+    for plane in candidates:
+        own = plane.constant + sum(c * m for c, m in zip(plane[:3], centres, strict=True))
+        own = torch.nan_to_num(own, nan=torch.inf)
+        if best is None or value is None:
+            best, value = plane, own
+            continue
+        better = own < value
+        best = Plane(*(torch.where(better, x, y) for x, y in zip(plane, best, strict=True)))
+        value = torch.where(better, own, value)
+    assert best is not None  # noqa: S101 - for the type checker
+    return best
+
+
+def _extreme(plane: Plane, a: Interval, b: Interval, delta: Interval, sign: float) -> Tensor:
+    """Return the greatest (sign 1) or the least (sign −1) value of a plane."""
+    total = plane.constant
+    for weight, x in zip(plane[:3], (a, b, delta), strict=True):
+        ends = weight * x.lower, weight * x.upper
+        # 0 · ∞ is 0 here: where the plane does not depend on x, x does not matter.
+        ends_or_zero = [torch.where(weight == 0, 0.0, end) for end in ends]
+        total = total + (torch.maximum if sign > 0 else torch.minimum)(*ends_or_zero)
+    return total
+
+
+def _along(c: Tensor, own: Strip, constant: Tensor) -> Tensor:
+    """Replace coefficients on f(x) by coefficients on x, adding intercepts to ``constant``."""
+    up, down = c.clamp(min=0), c.clamp(max=0)
+    constant += _finite(up, own.upper_intercept) + _finite(down, own.lower_intercept)
+    return up * own.upper_slope + down * own.lower_slope
+
+
+def _finite(c: Tensor, values: Tensor) -> Tensor:
+    """Return Σ c · value (R,), where 0 · ∞ is 0: a line that is not used need not exist."""
+    return torch.where(c == 0, torch.zeros_like(c), c * values).sum(1)

@@ -1,0 +1,24 @@
+"""The exponential function."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from simcert.functions.smooth import Smooth
+
+
+@dataclass(frozen=True)
+class Exponential(Smooth):
+    """e^x: convex, its own derivative."""
+
+    name: ClassVar[str] = "Exp"
+
+    def value(self, x: Tensor) -> Tensor:
+        """Return e^x."""
+        return torch.exp(x)
+
+    def derivative(self, x: Tensor) -> Tensor:
+        """Return e^x."""
+        return torch.exp(x)

@@ -1,0 +1,74 @@
+"""From a graph to a program: each operator as affine steps, rectifiers, functions and products.
+
+One family of operators a file, each with a table. An operator that is in no table can be run and
+sampled but not bounded; the error names it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simcert.errors import UnsupportedOperatorError
+from simcert.model.graph import Graph, Node
+from simcert.model.lowering import affine, movement, piecewise, reductions
+from simcert.model.lowering.builder import Builder, Lowering, Operand, Traced, widened
+from simcert.model.operators import apply
+from simcert.model.operators.kernel import tensor
+from simcert.model.operators.movement import KERNELS as _MOVEMENT_KERNELS
+from simcert.model.program import Program
+
+__all__ = ["LOWERINGS", "lower"]
+
+LOWERINGS: dict[str, Lowering] = {
+    **affine.LOWERINGS,
+    **movement.LOWERINGS,
+    **piecewise.LOWERINGS,
+    **reductions.LOWERINGS,
+}
+"""How each operator is written, by its ONNX type."""
+
+_MOVEMENT = frozenset(_MOVEMENT_KERNELS) - {"Cast"}
+
+
+def lower(graph: Graph) -> Program:
+    """Write a network as a program.
+
+    Raises:
+        UnsupportedOperatorError: an operator is not piecewise linear, or not known.
+        ModelError: a node does not fit its inputs.
+    """
+    builder = Builder(graph.input.size)
+    values: dict[str, Operand] = {
+        name: widened(tensor(array)) for name, array in graph.constants.items()
+    }
+    values[graph.input.name] = Traced(0, graph.input.sample)
+    read = {graph.output.name, *(name for node in graph.nodes for name in node.inputs if name)}
+    for node in graph.nodes:
+        inputs = [values[name] if name else None for name in node.inputs]
+        if not any(isinstance(x, Traced) for x in inputs):
+            outputs: Sequence[Operand] = _constants(node, inputs)
+        else:
+            if node.operator not in LOWERINGS:
+                raise UnsupportedOperatorError(node.operator, node.name)
+            outputs = LOWERINGS[node.operator](builder, node, inputs)
+        for name in node.outputs[len(outputs) :]:
+            if name in read:
+                raise UnsupportedOperatorError(node.operator, node.name, f"its output {name!r}")
+        values.update(zip(node.outputs, outputs, strict=False))
+    output = values[graph.output.name]
+    if not isinstance(output, Traced):
+        output = builder.constant(output, "output")
+    return builder.program(output.step)
+
+
+def _constants(node: Node, inputs: Sequence[Operand | None]) -> list[Operand]:
+    """Run a node whose inputs are all constant, if it computes nothing.
+
+    What can be computed in only one way was folded when the file was read. The rest (a product of
+    constant matrices, an exponential) has no value that float64 holds and every runtime gives.
+    """
+    if node.operator not in _MOVEMENT:
+        detail = "its inputs are all constant, and its value depends on the runtime's rounding"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
+    constants = [x for x in inputs if not isinstance(x, Traced)]
+    return [widened(value) for value in apply(node, constants)]

@@ -1,0 +1,184 @@
+"""Sums, products with constants, convolutions, BatchNormalization: affine steps."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from simcert.errors import UnsupportedOperatorError
+from simcert.model.graph import Node
+from simcert.model.linear import (
+    Convolution,
+    Dense,
+)
+from simcert.model.lowering.builder import (
+    Builder,
+    Lowering,
+    Operand,
+    Traced,
+    activation,
+    broadcast,
+    constant_of,
+    digest_of,
+    float64,
+    positions,
+    present,
+)
+from simcert.model.lowering.movement import move
+from simcert.model.operators.window import window
+
+
+def _sum(signs: tuple[float, ...]) -> Lowering:
+    """Add, Sub and Sum; signs beyond the given ones are +1."""
+
+    def run(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+        operands = present(inputs)
+        factors = (*signs, *(1.0,) * len(operands))
+        terms = list(zip(factors, operands, strict=False))
+        return [builder.combine(terms, broadcast(*operands), node.name)]
+
+    return run
+
+
+def _multiply(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    a, b = present(inputs)
+    if isinstance(a, Traced) and isinstance(b, Traced):
+        raise UnsupportedOperatorError(node.operator, node.name, "a product of two activations")
+    x, scale = (a, b) if isinstance(a, Traced) else (b, a)
+    scale = constant_of(node, scale, "factor")
+    return [builder.scale(activation(node, x), scale, broadcast(a, b), node.name, "")]
+
+
+def _divide(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    x, divisor = activation(node, inputs[0]), constant_of(node, inputs[1], "divisor")
+    if not divisor.all():
+        raise UnsupportedOperatorError(node.operator, node.name, "a division by zero")
+    digest = digest_of(divisor)
+    inverse = float64(node, 1.0 / divisor, divisor)
+    return [builder.scale(x, inverse, broadcast(x, divisor), node.name, digest)]
+
+
+def _negate(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    x = activation(node, inputs[0])
+    return [builder.combine([(-1.0, x)], x.shape, node.name)]
+
+
+def _gemm(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    x, weight = activation(node, inputs[0]), constant_of(node, inputs[1], "weight")
+    weight = weight if node.integer("transB", 0) else weight.T
+    if node.integer("transA", 0):
+        x = move(builder, "transpose", x, positions(x).T)
+    alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    shape = (x.shape[0], weight.shape[0])
+    bias = torch.zeros(shape, dtype=torch.float64)
+    computed = ""
+    if len(inputs) > 2 and inputs[2] is not None:
+        shift = constant_of(node, inputs[2], "bias")
+        bias = bias + (shift if beta == 1.0 else float64(node, beta * shift, beta * (shift != 0)))
+    if alpha != 1.0 or beta != 1.0:
+        computed = digest_of(weight, bias, alpha, beta)
+    if alpha != 1.0:
+        weight = float64(node, alpha * weight, alpha * (weight != 0))
+    dense = Dense(weight.contiguous(), outer=shape[0])
+    return [builder.affine([(x.step, dense)], bias.reshape(-1), shape, node.name, computed)]
+
+
+def _matmul(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    a, b = inputs
+    if isinstance(a, Traced) and isinstance(b, Tensor):
+        return [_product(builder, node, a, b)]
+    if isinstance(a, Tensor) and isinstance(b, Traced) and a.ndim == len(b.shape) == 2:
+        # A x = (xᵀ Aᵀ)ᵀ
+        turned = move(builder, node.name, b, positions(b).T)
+        product = _product(builder, node, turned, a.T)
+        return [move(builder, node.name, product, positions(product).T)]
+    raise UnsupportedOperatorError(node.operator, node.name, "a product of two activations")
+
+
+def _product(builder: Builder, node: Node, x: Traced, weight: Tensor) -> Traced:
+    """Return x W for a traced x (…, k) and a constant W (k, m) or (k,)."""
+    if weight.ndim > 2 and math.prod(weight.shape[:-2]) == 1:
+        rank = max(len(x.shape), weight.ndim)
+        x = Traced(x.step, (1,) * (rank - len(x.shape)) + x.shape)
+        weight = weight.reshape(weight.shape[-2:])
+    if weight.ndim not in (1, 2):
+        raise UnsupportedOperatorError(node.operator, node.name, "a weight for each batch entry")
+    matrix = weight.reshape(weight.shape[0], -1).T.contiguous()
+    shape = (*x.shape[:-1], *weight.shape[1:])
+    dense = Dense(matrix, outer=math.prod(x.shape[:-1]))
+    zero = torch.zeros(math.prod(shape), dtype=torch.float64)
+    return builder.affine([(x.step, dense)], zero, shape, node.name)
+
+
+def _convolution(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    x, weight = activation(node, inputs[0]), constant_of(node, inputs[1], "weight")
+    bias = None
+    if len(inputs) > 2 and inputs[2] is not None:
+        bias = constant_of(node, inputs[2], "bias")
+    return [convolve(builder, node, x, weight, bias, node.integer("group", 1))]
+
+
+def convolve(
+    builder: Builder, node: Node, x: Traced, weight: Tensor, bias: Tensor | None, groups: int
+) -> Traced:
+    """Append a convolution, also where its weight is no operand of the node."""
+    if x.shape[0] != 1:
+        raise UnsupportedOperatorError(node.operator, node.name, f"a batch of {x.shape[0]}")
+    frame = window(node, x.shape[2:], weight.shape[2:])
+    after = [a + b for a, b in zip(frame.after, frame.overhang, strict=True)]
+    spatial = tuple(
+        (size + begin + end - dilation * (kernel - 1) - 1) // stride + 1
+        for size, begin, end, dilation, kernel, stride in zip(
+            x.shape[2:],
+            frame.before,
+            after,
+            frame.dilations,
+            frame.kernel,
+            frame.strides,
+            strict=True,
+        )
+    )
+    out_shape = (weight.shape[0], *spatial)
+    padding = tuple(zip(frame.before, after, strict=True))
+    linear = Convolution(
+        weight, x.shape[1:], out_shape, frame.strides, padding, frame.dilations, groups
+    )
+    channels = torch.zeros(weight.shape[0], dtype=torch.float64) if bias is None else bias
+    spread = channels.repeat_interleave(math.prod(spatial))
+    return builder.affine([(x.step, linear)], spread, (1, *out_shape), node.name)
+
+
+def _batch_normalization(
+    builder: Builder, node: Node, inputs: list[Operand | None]
+) -> list[Operand]:
+    x = activation(node, inputs[0])
+    if node.integer("training_mode", 0) or not node.integer("spatial", 1):
+        detail = "training mode or per-element statistics"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
+    scale, shift, mean, variance = (constant_of(node, p, "statistics") for p in inputs[1:5])
+    epsilon = node.real("epsilon", float(np.float32(1e-5)))
+    computed = digest_of(scale, shift, mean, variance, epsilon)
+    factor = float64(node, scale / torch.sqrt(variance + epsilon), scale)
+    # The rounding of this bias is relative to both of its terms: x − mean keeps them apart.
+    channel = (1, -1, *(1,) * (len(x.shape) - 2))
+    centred = builder.combine([(1.0, x), (-1.0, mean.reshape(channel))], x.shape, node.name)
+    scaled = builder.scale(centred, factor.reshape(channel), x.shape, node.name, computed)
+    return [builder.combine([(1.0, scaled), (1.0, shift.reshape(channel))], x.shape, node.name)]
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "Add": _sum((1.0, 1.0)),
+    "BatchNormalization": _batch_normalization,
+    "Conv": _convolution,
+    "Div": _divide,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Mul": _multiply,
+    "Neg": _negate,
+    "Sub": _sum((1.0, -1.0)),
+    "Sum": _sum(()),
+}
+"""How each operator is written, by its ONNX type."""
