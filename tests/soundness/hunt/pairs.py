@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -11,6 +12,7 @@ import numpy as np
 import torch
 from soundness.exact import constants, evaluate
 
+from hunt.emulated import Emulated, Habits
 from hunt.layers import Network, float32
 from hunt.random_networks import Random, points
 from hunt.runtimes import LEVELS, Session
@@ -18,6 +20,10 @@ from simcert.claim import Divergence
 from simcert.model import load
 
 Outputs = list[Fraction]
+Runtime = Session | Emulated
+
+EMULATED = 2
+"""Runtimes with random habits beside ONNX Runtime."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +40,15 @@ class Pair:
         return self.f.save(self.folder / "f.onnx"), self.g.save(self.folder / "g.onnx")
 
     @cached_property
-    def sessions(self) -> list[tuple[Session, Session]]:
-        """Both files in ONNX Runtime, at every level of optimisation."""
+    def sessions(self) -> list[tuple[Runtime, Runtime]]:
+        """Both files in ONNX Runtime at every level of optimisation, and in emulated runtimes."""
         f, g = self.paths
-        return [(Session(f, level), Session(g, level)) for level in LEVELS]
+        random = np.random.default_rng(zlib.crc32(f.read_bytes()))
+        habits = [Habits.draw(random) for _ in range(EMULATED)]
+        return [
+            *((Session(f, level), Session(g, level)) for level in LEVELS),
+            *((Emulated(self.f, habit), Emulated(self.g, habit)) for habit in habits),
+        ]
 
     def runs(self, x: np.ndarray, arithmetic: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """Outputs (n, outputs) of f and g at points (n, inputs), once for each way to compute.
