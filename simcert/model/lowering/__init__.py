@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from simcert.errors import UnsupportedOperatorError
 from simcert.model.graph import Graph, Node
-from simcert.model.lowering import affine, movement, piecewise, reductions
+from simcert.model.lowering import affine, functions, movement, piecewise, quantised, reductions
 from simcert.model.lowering.builder import Builder, Lowering, Operand, Traced, widened
 from simcert.model.operators import apply
 from simcert.model.operators.kernel import tensor
@@ -21,8 +21,10 @@ __all__ = ["LOWERINGS", "lower"]
 
 LOWERINGS: dict[str, Lowering] = {
     **affine.LOWERINGS,
+    **functions.LOWERINGS,
     **movement.LOWERINGS,
     **piecewise.LOWERINGS,
+    **quantised.LOWERINGS,
     **reductions.LOWERINGS,
 }
 """How each operator is written, by its ONNX type."""

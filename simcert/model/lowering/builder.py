@@ -45,6 +45,8 @@ class Builder:
 
     def __init__(self, inputs: int) -> None:
         self.steps: list[Step] = [Input(inputs)]
+        self.quantised: dict[int, tuple[int, Tensor, Tensor]] = {}
+        """The real tensor that a tensor of codes stands for, with scale and zero point, by step."""
 
     def affine(
         self,
