@@ -23,6 +23,7 @@ _COMMANDS = {
     "prune": "Compress a network.",
     "sweep": "Compress in many ways, verify each, name the smallest that is good enough.",
     "check": "Re-establish a certificate, independently.",
+    "inspect": "Say what one or two files contain and how they align.",
     "sign": "Sign a certificate.",
     "gate": "Verify every claim of a project and say whether all hold.",
     "report": "Write a report of a result or a certificate.",
