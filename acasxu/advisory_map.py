@@ -343,6 +343,8 @@ def _leaves(evidence: Evidence | None, roots: Cells) -> Cells:
     """The cells into which a verification cut its region, with what it found out about each."""
     if evidence is None:
         raise SimcertError("the verification left no evidence of what it proved where")
+    if np.isin(np.concatenate([evidence.undecided, evidence.violated]), evidence.node).any():
+        return roots  # interrupted between two steps: the tree is not whole, and counts for nothing
     count, cuts = len(evidence.lower), len(evidence.node)
     lower = np.concatenate([evidence.lower, np.zeros((2 * cuts, 5))])
     upper = np.concatenate([evidence.upper, np.zeros((2 * cuts, 5))])

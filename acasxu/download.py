@@ -122,5 +122,6 @@ class _HttpsRedirects(HTTPRedirectHandler):
         newurl: str,
     ) -> Request | None:
         if urlsplit(newurl).scheme != "https":
+            fp.close()
             raise FetchError(f"{req.full_url} redirects to {newurl}; only https is followed")
         return super().redirect_request(req, fp, code, msg, headers, newurl)

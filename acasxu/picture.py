@@ -157,13 +157,13 @@ def _proofs(found: AdvisoryMap, x: float, y: float, scale: float) -> list[str]:
         ("undecided", cells.take(cells.status == Status.UNDECIDED).polar),
     ):
         if len(polar):
-            path = "".join(_sector(cell, x, y, scale) for cell in polar.tolist())
+            path = "".join(sector(cell, x, y, scale) for cell in polar.tolist())
             parts.append(f'<path class="{name}" d="{path}"/>')
     return parts
 
 
-def _sector(cell: Sequence[float], x: float, y: float, scale: float) -> str:
-    """A sector of a ring, counterclockwise from straight ahead, which is to the right."""
+def sector(cell: Sequence[float], x: float, y: float, scale: float) -> str:
+    """The path of a cell (ρ from, ρ to, θ from, θ to): ahead is to the right, left is up."""
     inner, outer, right, left = max(0.0, cell[0]) * scale, cell[1] * scale, cell[2], cell[3]
     large = int(left - right > math.pi)
 

@@ -1,0 +1,28 @@
+"""A search that is cut short within a batch, and goes on: no box may be lost."""
+
+import time
+from pathlib import Path
+
+import pruners
+from simcert.claim import Claim, divergences, read_region
+from simcert.progress import Silent
+from simcert.search import BranchAndBound
+from simcert.verification.pair import Pair
+
+
+def test_boxes_of_a_batch_that_was_cut_short_stay_undecided(data: Path, tmp_path: Path) -> None:
+    original = data / "acasxu/onnx/ACASXU_run2a_1_1_batch_2000.onnx"
+    copy = tmp_path / "copy.onnx"
+    pruners.float16(original).save(copy)
+    region = read_region(data / "acasxu/vnnlib/prop_1.vnnlib", inputs=5)
+    # Nothing can be proved: the outputs differ by more than this everywhere.
+    claim = Claim(region, divergence=divergences.parse("linf"), tolerance=1e-9, max_violation=0.999)
+    pair = Pair.read(original, copy, claim, 1)
+    assert pair.dual is not None
+    search = BranchAndBound(pair.dual, pair.claim, pair.exceeding, pair.f.dtype)
+    first = search.run(deadline=time.monotonic() + 60, max_boxes=1500, progress=Silent())
+    assert len(first.undecided) > 512  # more than a batch
+    for _ in range(20):
+        found = search.run(deadline=time.monotonic() + 1e-3, max_boxes=None, progress=Silent())
+        assert found.undecided_mass + found.violated_upper >= 1 - 1e-9
+        assert found.stopped == "time limit"
