@@ -21,7 +21,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from simcert.bounds.blocks import Blocks, dot
+from simcert.bounds.blocks import Blocks, at, weighted
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import FLOAT32_ROUNDOFF, FLOAT32_SMALLEST, SMALLEST, gamma
 
@@ -74,9 +74,9 @@ class ProductRule:
         self, c: Tensor, relaxation: Planes, box: Tensor, constant: Tensor
     ) -> list[Tensor]:
         """Return coefficients on x and on y."""
-        x, y, middle, radius = (term[box] for term in relaxation)
-        constant += dot(c, middle) + dot(c.abs(), radius)
-        return [c * x, c * y]
+        x, y, middle, radius = relaxation
+        constant += weighted(c, middle, box) + weighted(c.abs(), radius, box)
+        return [c * at(x, box), c * at(y, box)]
 
     def _roundoff(self, x: Interval, y: Interval) -> Tensor:
         """Return what a float32 runtime may be off by."""
@@ -153,10 +153,10 @@ class ProductDualRule:
         f, g, delta = f - moved, g + moved, delta + moved
         f_x, f_y = self.f.backward(f, relaxation.f, box, constant)
         g_x, g_y = self.g.backward(g, relaxation.g, box, constant)
-        constant += dot(delta, relaxation.constant[box])
-        constant += dot(delta.abs(), relaxation.radius[box])
-        x = [delta * weight[box] for weight in relaxation.x if weight is not None]
-        y = [delta * weight[box] for weight in relaxation.y if weight is not None]
+        constant += weighted(delta, relaxation.constant, box)
+        constant += weighted(delta.abs(), relaxation.radius, box)
+        x = [delta * at(weight, box) for weight in relaxation.x if weight is not None]
+        y = [delta * at(weight, box) for weight in relaxation.y if weight is not None]
         return [Blocks(f_x + x[0], g_x + x[1], x[2]), Blocks(f_y + y[0], g_y + y[1], y[2])]
 
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from simcert.bounds.blocks import Blocks, dot
+from simcert.bounds.blocks import Blocks, at, weighted, weighted_where_used
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 from simcert.functions import Function, Identity
@@ -46,10 +46,6 @@ class Strip(NamedTuple):
     lower_intercept: Tensor
     error: Tensor
 
-    def at(self, box: Tensor) -> Strip:
-        """Return the lines of each row's box."""
-        return Strip(*(term[box] for term in self))
-
 
 class Plane(NamedTuple):
     """a · (coefficient) + b · (coefficient) + δ · (coefficient) + constant, each (B, size)."""
@@ -58,10 +54,6 @@ class Plane(NamedTuple):
     b: Tensor
     delta: Tensor
     constant: Tensor
-
-    def at(self, box: Tensor) -> Plane:
-        """Return the planes of each row's box."""
-        return Plane(*(term[box] for term in self))
 
 
 class Planes(NamedTuple):
@@ -94,9 +86,8 @@ class UnivariateRule:
 
     def backward(self, c: Tensor, relaxation: Strip, box: Tensor, constant: Tensor) -> list[Tensor]:
         """Take the upper line for positive and the lower line for negative coefficients."""
-        own = relaxation.at(box)
-        constant += dot(c.abs(), own.error)
-        return [_along(c, own, constant)]
+        constant += weighted(c.abs(), relaxation.error, box)
+        return [_along(c, relaxation, box, constant)]
 
     def argument(self, x: Interval) -> tuple[Interval, Tensor, Tensor]:
         """Return where f is taken, and by how much argument and result may be off."""
@@ -159,17 +150,17 @@ class UnivariateDualRule:
         """Move opposite coefficients into c_Δ, then replace the functions by lines and planes."""
         zero = torch.zeros_like(next(c for c in blocks if c is not None))
         f, g, delta = (zero if c is None else c for c in blocks)
-        a, b = relaxation.f.at(box), relaxation.g.at(box)
-        upper, lower = relaxation.upper.at(box), relaxation.lower.at(box)
-        constant += dot(f.abs(), a.error) + dot(g.abs(), b.error)
+        a, b, upper, lower, error = relaxation
+        constant += weighted(f.abs(), a.error, box) + weighted(g.abs(), b.error, box)
         moved = torch.where(f * g < 0, torch.sign(f) * torch.minimum(f.abs(), g.abs()), zero)
         f, g, delta = f - moved, g + moved, delta + moved
         up, down = delta.clamp(min=0), delta.clamp(max=0)
-        constant += dot(delta.abs(), relaxation.error[box])
-        constant += _finite(up, upper.constant) + _finite(down, lower.constant)
-        f = _along(f, a, constant) + up * upper.a + down * lower.a
-        g = _along(g, b, constant) + up * upper.b + down * lower.b
-        return [Blocks(f, g, up * upper.delta + down * lower.delta)]
+        constant += weighted(delta.abs(), error, box)
+        constant += weighted_where_used(up, upper.constant, box)
+        constant += weighted_where_used(down, lower.constant, box)
+        f = _along(f, a, box, constant) + up * at(upper.a, box) + down * at(lower.a, box)
+        g = _along(g, b, box, constant) + up * at(upper.b, box) + down * at(lower.b, box)
+        return [Blocks(f, g, up * at(upper.delta, box) + down * at(lower.delta, box))]
 
 
 def _strip(function: Function, x: Interval, shift: Tensor, error: Tensor) -> Strip:
@@ -288,13 +279,9 @@ def _extreme(plane: Plane, a: Interval, b: Interval, delta: Interval, sign: floa
     return total
 
 
-def _along(c: Tensor, own: Strip, constant: Tensor) -> Tensor:
+def _along(c: Tensor, own: Strip, box: Tensor, constant: Tensor) -> Tensor:
     """Replace coefficients on f(x) by coefficients on x, adding intercepts to ``constant``."""
     up, down = c.clamp(min=0), c.clamp(max=0)
-    constant += _finite(up, own.upper_intercept) + _finite(down, own.lower_intercept)
-    return up * own.upper_slope + down * own.lower_slope
-
-
-def _finite(c: Tensor, values: Tensor) -> Tensor:
-    """Return Σ c · value (R,), where 0 · ∞ is 0: a line that is not used need not exist."""
-    return torch.where(c == 0, torch.zeros_like(c), c * values).sum(1)
+    constant += weighted_where_used(up, own.upper_intercept, box)
+    constant += weighted_where_used(down, own.lower_intercept, box)
+    return up * at(own.upper_slope, box) + down * at(own.lower_slope, box)

@@ -75,6 +75,7 @@ def align(f: Program, g: Program) -> DualProgram:
     the networks has is matched with the identity, or with the rectifier that its limit replaces, so
     that the difference is tracked through it.
     """
+    f, g = _ended_alike(f, g), _ended_alike(g, f)
     matches = _longest_common_subsequence(
         [_kind(step) for step in f.steps[1:-1]], [_kind(step) for step in g.steps[1:-1]]
     )
@@ -86,6 +87,15 @@ def align(f: Program, g: Program) -> DualProgram:
         joint.append(i, j)
         done_f, done_g = i + 1, j + 1
     return DualProgram(tuple(joint.nodes))
+
+
+def _ended_alike(own: Program, other: Program) -> Program:
+    """Return a program with the identity behind it, where only the other ends with a quantiser."""
+    last = own.steps[-1]
+    if not _is_quantizer(other.steps[-1]) or _is_quantizer(last):
+        return own
+    identity = Univariate(len(own.steps) - 1, Identity(), last.size, last.label)
+    return Program((*own.steps, identity))
 
 
 class _Joint:
