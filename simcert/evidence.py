@@ -60,15 +60,16 @@ class Evidence:
         if found is None:
             nothing = np.zeros(0, np.int64)
             node, dimension, cut, violated = nothing, nothing, np.zeros(0), nothing
-            undecided, drawn = np.arange(region.boxes), np.ones(region.boxes, dtype=bool)
+            undecided = np.arange(region.boxes)
         else:
             node, dimension, cut = found.splits.node, found.splits.dimension, found.splits.cut
             violated, undecided = found.violated, found.undecided.node
-            drawn = found.undecided.mass > 0
         tickets, ticket = np.zeros(0, np.int64), 0.0
-        if statistics is not None and len(leaves := statistics.remainder.leaves) == drawn.sum():
-            tickets, ticket = np.zeros(len(undecided), np.int64), leaves.ticket
-            tickets[drawn] = leaves.tickets
+        if statistics is not None:
+            leaves, positions = statistics.remainder.leaves, statistics.remainder.positions
+            if positions is not None:
+                tickets, ticket = np.zeros(len(undecided), np.int64), leaves.ticket
+                tickets[positions] = leaves.tickets
         return cls(
             region.lower,
             region.upper,

@@ -13,6 +13,7 @@ from simcert.numerals import exact, exact_list
 if TYPE_CHECKING:
     from simcert.claim import Claim
     from simcert.evidence import Evidence
+    from simcert.integration import Integral
     from simcert.model import Model
     from simcert.sampling import Statistics
 
@@ -161,6 +162,8 @@ class Proof:
         reason: why a bound is missing or the search could not run, in words; empty otherwise.
         pairing: how the two graphs were aligned, in words.
         worst: the undecided boxes with the largest bounds, at most `MAX_WORST`.
+        violated_upper: ``violated_mass``, rounded up.
+        integral: P(d > ε) on the undecided boxes by their linear bounds; None where there are none.
     """
 
     bound: float
@@ -174,6 +177,8 @@ class Proof:
     reason: str = ""
     pairing: str = ""
     worst: tuple[WorstBox, ...] = ()
+    violated_upper: float = 0.0
+    integral: "Integral | None" = None
 
     @classmethod
     def unavailable(cls, outputs: int, reason: str) -> Self:
@@ -191,11 +196,19 @@ class Proof:
         )
 
     @property
-    def violation_upper(self) -> float:
-        """Upper bound of P(d > ε) that is certain: all that is not proved may violate."""
+    def not_proved(self) -> float:
+        """Upper bound of P(d > ε) that needs no integration: all that is not proved may violate."""
         if self.proved_mass == 1.0:
             return 0.0
         return min(1.0, math.nextafter(1.0 - self.proved_mass, math.inf))
+
+    @property
+    def violation_upper(self) -> float:
+        """Upper bound of P(d > ε) that is certain, by integration where there is an integral."""
+        if self.integral is None:
+            return self.not_proved
+        parts = self.violated_upper, self.integral.upper, self.integral.eta
+        return min(self.not_proved, math.nextafter(math.fsum(parts), math.inf))
 
     @property
     def violation_lower(self) -> float:
@@ -217,6 +230,7 @@ class Proof:
             "reason": self.reason or (None if math.isfinite(self.bound) else _NO_BOUND),
             "pairing": self.pairing or None,
             "worst": [box.to_dict() for box in self.worst],
+            "integral": None if self.integral is None else self.integral.to_dict(),
         }
 
 

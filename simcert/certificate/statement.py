@@ -84,6 +84,7 @@ def build(result: Result, issued: datetime, command: Sequence[str] = ()) -> dict
                 "reason": proof.reason or None,
                 "pairing": proof.pairing or None,
             },
+            "integration": _integration(result, statistics),
             "sampling": None if statistics is None else _sampling(statistics),
             "ledger": _ledger(statistics),
             "witness": None if result.witness is None else result.witness.to_dict(),
@@ -155,6 +156,32 @@ def _sampling(statistics: Statistics) -> dict[str, Any]:
         **exact("sum", statistics.moments.sum),
         **exact("sum_of_squares", statistics.moments.squares),
         **exact("violation_upper", statistics.violation_upper),
+    }
+
+
+def _integration(result: Result, statistics: Statistics | None) -> dict[str, Any] | None:
+    """Returns what integrated linear bounds contribute to the guarantee; None if nothing.
+
+    Of a bounded claim all undecided leaves are integrated over, of a certified one those that have
+    no tickets.
+    """
+    proof, limit = result.proof, result.claim.max_violation
+    integral = proof.integral
+    if integral is None or limit is None or proof.not_proved <= limit:
+        return None
+    leaves, mass, upper = integral.boxes, integral.mass, integral.upper
+    if statistics is not None:
+        remainder = statistics.remainder
+        leaves -= len(remainder.leaves)
+        mass, upper = remainder.integrated_mass, remainder.integrated_upper
+    if leaves == 0:
+        return None
+    return {
+        "leaves": leaves,
+        **exact("mass", mass),
+        **exact("upper", upper),
+        **exact("eta", integral.eta),
+        "methods": [{"method": name, **exact("upper", whole)} for name, whole in integral.methods],
     }
 
 

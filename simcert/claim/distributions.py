@@ -153,7 +153,7 @@ class TruncatedNormal:
 
     def mass(self, lower: Float, upper: Float, box_lower: Float, box_upper: Float) -> Float:
         """See `Distribution`; the factors are ratios of normal probabilities."""
-        mean, deviation = self._parameters(box_lower, box_upper)
+        mean, deviation = self.parameters(box_lower, box_upper)
         part = _normal_mass(lower - mean, upper - mean, upper - lower, deviation)
         whole = _normal_mass(box_lower - mean, box_upper - mean, box_upper - box_lower, deviation)
         free = np.broadcast_to(box_upper > box_lower, part.shape)
@@ -170,7 +170,7 @@ class TruncatedNormal:
         dtype: DTypeLike = np.float32,
     ) -> Float:
         """See `Distribution`; the distribution function is inverted in logarithms."""
-        mean, deviation = self._parameters(box_lower, box_upper)
+        mean, deviation = self.parameters(box_lower, box_upper)
         a, b = (lower - mean) / deviation, (upper - mean) / deviation
         # Mirror to the left half, where the logarithm of the distribution function keeps its
         # digits: a + b <= 0.
@@ -182,7 +182,8 @@ class TruncatedNormal:
         z = special.ndtri_exp(log_b + np.log(ratio + level * (1.0 - ratio)))
         return _rounded_into(mean + deviation * mirror * z, lower, upper, dtype)
 
-    def _parameters(self, box_lower: Float, box_upper: Float) -> tuple[Float, Float]:
+    def parameters(self, box_lower: Float, box_upper: Float) -> tuple[Float, Float]:
+        """Return mean and standard deviation of each input before it is truncated."""
         half_width = (box_upper - box_lower) / 2
         deviation = np.maximum(self.scale * half_width, np.finfo(np.float64).tiny)
         return box_lower / 2 + box_upper / 2, deviation

@@ -1,15 +1,17 @@
 """Carries out a plan: draws from the undecided leaves, runs the files, states what follows.
 
-With W the weight of the undecided leaves U (see ``Leaves``), F the mass of the leaves proved to
-violate, and u, l confidence bounds of the probability v that a *draw* violates,
+With W the weight of the undecided leaves U that are drawn from (see ``Leaves``), F the mass of the
+leaves proved to violate, A a certain bound of P(d > eps) on undecided leaves that are not drawn
+from, and u, l confidence bounds of the probability v that a *draw* violates,
 
-    P(d > eps) <= F + min(P(U), W u)
+    P(d > eps) <= F + A + min(P(U), W u)
     P(d > eps) >= F + P(U) - W (1 - l)
 
 The second line is the first one for the complement, P(U and d <= eps) <= W (1 - v): it needs a
 lower bound of P(U), but nothing about how the masses of the single leaves were rounded. Likewise
-E[d] <= E[d; decided leaves] + W E[d of a draw], and P(d > t) <= F + W P(d of a draw > t) for every
-t that is at least the proved bound of d on the leaves proved to satisfy the claim.
+E[d] <= E[d; other leaves] + W E[d of a draw], and P(d > t) <= F + A + W P(d of a draw > t) for
+every t that is at least eps where A is not 0, and at least the proved bound of d on the leaves
+proved to satisfy the claim.
 """
 
 import math
@@ -247,10 +249,10 @@ def _state(plan: Plan, remainder: Remainder, sample: _Sample) -> Statistics:
 
 
 def _violation_upper(remainder: Remainder, conditional: Fraction) -> float:
-    """P(d > eps) <= F + min(P(U), W u), rounded up."""
+    """P(d > eps) <= F + A + min(P(U), W u), rounded up."""
     part = Fraction(remainder.leaves.weight) * conditional
     part = min(Fraction(remainder.mass_upper), part)
-    return min(1.0, above(Fraction(remainder.violated_upper) + part))
+    return min(1.0, above(remainder.certain_upper + part))
 
 
 def _violation_lower(remainder: Remainder, conditional: Fraction) -> float:
@@ -354,8 +356,8 @@ def _quantiles(plan: Plan, remainder: Remainder, divergences: Float) -> tuple[Qu
 
 
 def _quantile(plan: Plan, remainder: Remainder, divergences: Float, level: float) -> Quantile:
-    """The t with P(d > t) <= F + W tail = 1 - level, where P(d of a draw > t) <= tail."""
-    left = 1 - Fraction(level) - Fraction(remainder.violated_upper)
+    """The t with P(d > t) <= F + A + W tail = 1 - level, where P(d of a draw > t) <= tail."""
+    left = 1 - Fraction(level) - remainder.certain_upper
     if left >= Fraction(remainder.mass_upper):
         return Quantile(level, remainder.proved_bound, 0, None)
     tail = below(left / Fraction(remainder.leaves.weight))

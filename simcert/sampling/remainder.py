@@ -119,6 +119,11 @@ class Remainder:
         mass_lower: number <= P(U); without it nothing that was drawn bounds P(d > eps) from below.
         violated_lower: number <= F.
         range_source: where ``leaves.ranges`` come from, in words.
+        integrated_mass: number >= the probability of the undecided leaves that are not drawn from,
+            I, because linear bounds integrated over them say more than draws could.
+        integrated_upper: number >= P(d > eps and x in I), with certainty.
+        positions: (leaves,) index of each leaf among the undecided boxes of the search; None where
+            the leaves are others.
     """
 
     leaves: Leaves
@@ -129,14 +134,24 @@ class Remainder:
     mass_lower: float = 0.0
     violated_lower: float = 0.0
     range_source: str = "symbolic bound"
+    integrated_mass: float = 0.0
+    integrated_upper: float = 0.0
+    positions: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.mass_lower <= self.mass_upper <= 1.0:
             raise ValueError("P(U) must be bounded by 0 <= mass_lower <= mass_upper <= 1")
         if not 0.0 <= self.violated_lower <= self.violated_upper < math.inf:
             raise ValueError("F must be bounded by 0 <= violated_lower <= violated_upper")
+        if not 0.0 <= self.integrated_upper <= self.integrated_mass < math.inf:
+            raise ValueError("P(d > eps) on what is integrated must be bounded by its mass")
         if not (self.proved_bound >= 0.0 and self.decided_mean >= 0.0):
             raise ValueError("bounds of d must not be negative or NaN")
+
+    @property
+    def certain_upper(self) -> Fraction:
+        """Number >= P(d > eps) outside of what is drawn from."""
+        return Fraction(self.violated_upper) + Fraction(self.integrated_upper)
 
     @property
     def certain_mean(self) -> float:
@@ -161,6 +176,8 @@ class Remainder:
             **exact("range", self.leaves.range),
             **exact("certain_mean", self.certain_mean),
             "range_source": self.range_source,
+            **exact("integrated_mass", self.integrated_mass),
+            **exact("integrated_upper", self.integrated_upper),
         }
 
     def digest(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Self
@@ -13,6 +14,9 @@ from simcert.claim import Distribution, Region
 
 Float = NDArray[np.float64]
 Integer = NDArray[np.int64]
+
+UP = 1 + 2.0**-30
+"""Covers the rounding of sums of masses, of any number of boxes that fits in memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +33,9 @@ class Boxes:
         rows: (B, S) proved bounds of the absolute values of the divergence's linear functions.
         inherited: (B, 6, neurons) float32, what the propagator knows of the neurons on each box or
             on a box around it.
+        slope: (B, T, inputs) linear bounds of the functions and of −them on each box; T may be 0.
+        offset: (B, T) their constants.
+        possible: (B,) at least P(d > ε and x in the box) by these linear bounds.
     """
 
     node: Integer
@@ -39,6 +46,9 @@ class Boxes:
     bound: Float
     rows: Float
     inherited: NDArray[np.float32]
+    slope: Float
+    offset: Float
+    possible: Float
 
     def __len__(self) -> int:
         return len(self.root)
@@ -54,13 +64,31 @@ class Boxes:
         )
 
     @property
+    def mass_upper(self) -> float:
+        """The probability of all boxes, rounded up, at most 1."""
+        return min(1.0, math.fsum(self.mass) * UP)
+
+    @property
+    def mass_lower(self) -> float:
+        """The probability of all boxes, rounded down, at most 1.
+
+        A mass is rounded up by 2^-38 per input; one that underflowed stands at the smallest normal
+        number, whatever it was.
+        """
+        inputs: int = self.lower.shape[1]
+        share = max(0.0, 1.0 - (inputs + 2) * 2.0**-36)
+        return min(1.0, share * math.fsum(np.maximum(self.mass - 2 * np.finfo("f8").tiny, 0.0)))
+
+    @property
     def centre(self) -> Float:
         """The midpoints, (B, inputs)."""
         return self.lower + (self.upper - self.lower) / 2
 
 
-def roots(region: Region, distribution: Distribution, rows: int, neurons: int) -> Boxes:
-    """Return the boxes of a region, nothing known of them."""
+def roots(
+    region: Region, distribution: Distribution, rows: int, neurons: int, linear: int = 0
+) -> Boxes:
+    """Return the boxes of a region, nothing known of them; ``linear`` is T of the class."""
     mass = region.weights * distribution.mass(
         region.lower, region.upper, region.lower, region.upper
     )
@@ -74,6 +102,9 @@ def roots(region: Region, distribution: Distribution, rows: int, neurons: int) -
         np.full(region.boxes, np.inf),
         np.full((region.boxes, rows), np.inf),
         np.broadcast_to(unknown[:, None], (region.boxes, 6, neurons)),
+        np.zeros((region.boxes, linear, region.inputs)),
+        np.full((region.boxes, linear), np.inf),
+        mass,
     )
 
 

@@ -14,18 +14,16 @@ from simcert.bounds import OutOfTimeError, Propagator, RowBounds
 from simcert.bounds.dense import DensePropagator, layers_of
 from simcert.claim import Claim
 from simcert.claim.vnnlib2 import Condition
+from simcert.integration import Integrator
 from simcert.pairing import DualProgram
 from simcert.progress import Progress
 from simcert.result import Stopped
-from simcert.search.boxes import Boxes, Float, Integer, Splits, roots, split
+from simcert.search.boxes import UP, Boxes, Float, Integer, Splits, roots, split
 from simcert.search.witness import Candidate, Evaluate, best_of
 from simcert.search.workers import Workers
 
 GAP = 0.01
 """Without a tolerance the search ends when the proved worst case is this close to a witness."""
-
-_UP = 1 + 2.0**-30
-"""Covers the rounding of sums of masses, of any number of boxes that fits in memory."""
 
 _COMPILE_AFTER = 8192
 """Boxes after which the loops of :mod:`simcert.bounds.dense` are worth their compilation."""
@@ -69,12 +67,12 @@ class Found:
     @property
     def undecided_lower(self) -> float:
         """Probability of the undecided boxes, rounded down."""
-        return min(1.0, _lower_mass(self.undecided))
+        return self.undecided.mass_lower
 
     @property
     def undecided_mass(self) -> float:
         """Probability of the undecided boxes, rounded up."""
-        return min(1.0, math.fsum(self.undecided.mass) * _UP)
+        return self.undecided.mass_upper
 
 
 class BranchAndBound:
@@ -118,7 +116,10 @@ class BranchAndBound:
         per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
         self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
         neurons = self._propagator.neurons
-        self._open = roots(claim.region, claim.distribution, len(rows[0]), neurons)
+        self._integrator = Integrator(claim, dtype, len(rows[0]))
+        self._open = roots(
+            claim.region, claim.distribution, len(rows[0]), neurons, self._integrator.width
+        )
         self._current = self._stuck = self._open.take(slice(0, 0))
         self._closed_bound = self._closed_mean = 0.0
         self._closed_rows = np.zeros(len(rows[0]))
@@ -128,15 +129,29 @@ class BranchAndBound:
         self._nodes = len(self._open)
         self._boxes = 0
         self._candidate = candidate
+        self._integrate = True
 
-    def run(self, *, deadline: float, max_boxes: int | None, progress: Progress) -> Found:
+    def run(
+        self,
+        *,
+        deadline: float,
+        max_boxes: int | None,
+        progress: Progress,
+        integrate: bool = True,
+    ) -> Found:
         """Search, and return what was found also when interrupted.
 
         Args:
             deadline: value of ``time.monotonic()`` at which to stop.
             max_boxes: how many boxes to bound at most.
             progress: is told about each batch.
+            integrate: whether a claim about a probability is decided, and the search over, once
+                integrated linear bounds show it; else what is proved alone must show it.
         """
+        self._integrate = integrate
+        # What an earlier run was cut short on is taken up again.
+        self._open = self._current.joined(self._open)
+        self._current = self._current.take(slice(0, 0))
         stopped: Stopped
         try:
             stopped = self._search(deadline, max_boxes, progress)
@@ -154,9 +169,9 @@ class BranchAndBound:
             np.maximum(self._closed_rows, undecided.rows.max(axis=0, initial=0.0)),
             self._boxes,
             self._closed_bound,
-            self._closed_mean * _UP,
+            self._closed_mean * UP,
             self._violated_lower,
-            min(1.0, self._violated_upper * _UP),
+            min(1.0, self._violated_upper * UP),
             self._candidate,
             stopped,
         )
@@ -190,8 +205,10 @@ class BranchAndBound:
             return False
         if allowed is None:
             return self._candidate is not None and self._candidate.divergence > tolerance
-        possible = self._undecided_mass() + self._violated_upper
-        return self._violated_lower > allowed or possible * _UP <= allowed
+        parts = self._open, self._current, self._stuck
+        shares = (part.possible if self._integrate else part.mass for part in parts)
+        possible = math.fsum(share.sum() for share in shares) + self._violated_upper
+        return self._violated_lower > allowed or possible * UP <= allowed
 
     def _undecided_mass(self) -> float:
         return float(self._open.mass.sum() + self._current.mass.sum() + self._stuck.mass.sum())
@@ -203,8 +220,8 @@ class BranchAndBound:
         return 0.0 if self._candidate is None else self._candidate.divergence * (1 + GAP)
 
     def _take(self, size: int) -> None:
-        """Move the most urgent boxes to ``_current``: by mass for a probability, else by bound."""
-        key = self._open.bound if self._claim.max_violation is None else self._open.mass
+        """Move the most urgent boxes to ``_current``: by what may violate, else by bound."""
+        key = self._open.bound if self._claim.tolerance is None else self._open.possible
         order = np.argsort(-key, kind="stable")
         self._current = self._open.take(order[:size])
         self._open = self._open.take(np.sort(order[size:]))
@@ -232,7 +249,10 @@ class BranchAndBound:
         lower, upper = bounds.lower.cpu().numpy(), bounds.upper.cpu().numpy()
         bound = np.fmin(boxes.bound, np.nan_to_num(divergence.upper(lower, upper), nan=np.inf))
         rows = np.fmin(boxes.rows, np.maximum(np.abs(lower), np.abs(upper)))
-        boxes = replace(boxes, bound=bound, rows=rows, inherited=bounds.inherited.cpu().numpy())
+        inherited, (slope, offset) = bounds.inherited.cpu().numpy(), self._integrator.linear(bounds)
+        boxes = replace(
+            boxes, bound=bound, rows=rows, inherited=inherited, slope=slope, offset=offset
+        )
         self._try_corners(boxes, bounds)
 
         violated = np.zeros(len(boxes), dtype=bool)
@@ -244,7 +264,7 @@ class BranchAndBound:
         self._violated.extend(boxes.node[violated].tolist())
         mass = float(boxes.mass[violated].sum())
         self._violated_upper += mass
-        self._violated_lower += _lower_mass(boxes.take(violated))
+        self._violated_lower += boxes.take(violated).mass_lower
 
         score = self._score(boxes, bounds, lower, upper)
         halves, narrow, cuts = split(
@@ -256,6 +276,7 @@ class BranchAndBound:
             self._nodes,
         )
         self._splits.append(cuts)
+        halves = replace(halves, possible=self._integrator.possible(halves))
         self._nodes += 2 * len(cuts)
         self._boxes += len(boxes)
         self._stuck = self._stuck.joined(narrow)
@@ -315,14 +336,3 @@ class BranchAndBound:
         )
         points = np.where(slope > 0, boxes.upper, boxes.lower)
         self._candidate = best_of(self._candidate, points, boxes.root, self._evaluate(points))
-
-
-def _lower_mass(boxes: Boxes) -> float:
-    """Return the probability of the boxes, rounded down.
-
-    A mass is rounded up by 2^-38 per input; one that underflowed stands at the smallest normal
-    number, whatever it was.
-    """
-    inputs: int = boxes.lower.shape[1]
-    share = max(0.0, 1.0 - (inputs + 2) * 2.0**-36)
-    return share * math.fsum(np.maximum(boxes.mass - 2 * np.finfo(np.float64).tiny, 0.0))

@@ -20,7 +20,7 @@ from simcert.claim import Claim
 from simcert.errors import ClaimError
 from simcert.evidence import Evidence
 from simcert.progress import Progress, Silent
-from simcert.result import ModelReference, Result
+from simcert.result import ModelReference, Result, Verdict
 from simcert.verification.findings import Findings
 from simcert.verification.judge import assumptions_of, judge
 from simcert.verification.pair import Pair
@@ -97,7 +97,11 @@ def verify(
         threads=threads,
         elapsed_seconds=time.monotonic() - start,
         versions=_versions(),
-        evidence=Evidence.of(pair.claim.region, evidence.found, evidence.statistics),
+        evidence=Evidence.of(
+            pair.claim.region,
+            evidence.found,
+            evidence.statistics if verdict is Verdict.CERTIFIED else None,
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simcert.claim import Claim
+from simcert.integration import Integral, Integrator
 from simcert.progress import Progress
 from simcert.result import MAX_LISTED_INPUTS, MAX_WORST, Proof, Witness, WorstBox
 from simcert.sampling import Statistics
@@ -17,6 +18,9 @@ from simcert.verification.sample import better_of, sample_remainder
 
 _ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
 """Shares of the time limit at which the attack, a first short search and the search end."""
+
+_ALONE_SHARE = 0.95
+"""Where the search ends when nothing is drawn: the rest is for integrating what it left."""
 
 _PILOT_BOXES = 1000
 """Boxes of the short search that comes before the first look at a probability."""
@@ -62,6 +66,7 @@ class Findings:
             deadline=start + _ATTACK_SHARE * time_limit,
         )
         found: Found | None = None
+        integral: Integral | None = None
         statistics: Statistics | None = None
         looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
         search = None
@@ -72,24 +77,30 @@ class Findings:
         for look in range(1, looks + 1):
             if search is not None:
                 pilot = look < looks
-                share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else 1.0
+                share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else _ALONE_SHARE
                 limit = min(_PILOT_BOXES, max_boxes or _PILOT_BOXES) if pilot else max_boxes
                 found = search.run(
-                    deadline=start + share * time_limit, max_boxes=limit, progress=progress
+                    deadline=start + share * time_limit,
+                    max_boxes=limit,
+                    progress=progress,
+                    integrate=not pilot,
                 )
                 candidate = found.candidate
+                integral = _integral(pair, found, end)
+            bounded = _is_bounded(claim, _proof(pair, found, integral))
             if not samples or refutes(candidate, claim) or _interrupted(found):
+                if bounded or _interrupted(found):
+                    break
                 continue
             statistics = sample_remainder(
-                pair, found, samples, seed, look, looks * family, end, progress
+                pair, found, samples, seed, look, looks * family, end, progress, integral
             )
             candidate = better_of(pair, candidate, statistics)
-            if _decides(statistics, claim):
+            if bounded or _decides(statistics, claim):
                 break
         contradicted = found is not None and pair.contradicts(candidate, found.bound)
-        return cls(
-            found, _proof(pair, found), statistics, _replay(pair, candidate), looks, contradicted
-        )
+        proof = _proof(pair, found, integral)
+        return cls(found, proof, statistics, _replay(pair, candidate), looks, contradicted)
 
 
 def _decides(statistics: Statistics | None, claim: Claim) -> bool:
@@ -99,6 +110,11 @@ def _decides(statistics: Statistics | None, claim: Claim) -> bool:
         return statistics is None
     lower, upper = statistics.violation_lower, statistics.violation_upper
     return (upper is not None and upper <= allowed) or (lower or 0.0) > allowed
+
+
+def _is_bounded(claim: Claim, proof: Proof) -> bool:
+    """Whether what is certain decides the claim about a probability."""
+    return claim.max_violation is not None and proof.violation_upper <= claim.max_violation
 
 
 def _interrupted(found: Found | None) -> bool:
@@ -115,7 +131,17 @@ def refutes(candidate: Candidate | None, claim: Claim) -> bool:
     )
 
 
-def _proof(pair: Pair, found: Found | None) -> Proof:
+def _integral(pair: Pair, found: Found, deadline: float) -> Integral | None:
+    """Integrate the linear bounds on what is undecided."""
+    if not len(found.undecided):
+        return None
+    tolerance = pair.claim.tolerance
+    least = found.decided_bound if tolerance is None else tolerance
+    integrator = Integrator(pair.claim, pair.f.dtype, len(found.rows))
+    return integrator.integral(found.undecided, least, deadline)
+
+
+def _proof(pair: Pair, found: Found | None, integral: Integral | None) -> Proof:
     """Return what was proved."""
     claim = pair.claim
     if found is None or pair.dual is None:
@@ -138,6 +164,8 @@ def _proof(pair: Pair, found: Found | None) -> Proof:
         stopped=found.stopped,
         pairing=pair.dual.describe(),
         worst=_worst(found) if claimed else (),
+        violated_upper=found.violated_upper,
+        integral=integral,
     )
 
 

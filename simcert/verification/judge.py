@@ -36,8 +36,13 @@ def judge(claim: Claim, evidence: Findings) -> tuple[Verdict, tuple[str, ...]]:
         return Verdict.INCONCLUSIVE, _unfinished(proof)
     if proof.violation_lower > claim.max_violation:
         return Verdict.REFUTED, ("d > ε is proved on boxes with more probability than allowed.",)
-    if proof.violation_upper <= claim.max_violation:
+    if proof.not_proved <= claim.max_violation:
         return Verdict.BOUNDED, ("All that is not proved has less probability than allowed.",)
+    if proof.violation_upper <= claim.max_violation:
+        return Verdict.BOUNDED, (
+            "Where d ≤ ε is not proved, linear bounds of the difference, integrated over the "
+            "distribution, leave d > ε no more probability than allowed.",
+        )
     if statistics is not None and statistics.range_exceeded:
         return Verdict.INCONCLUSIVE, (
             "A draw exceeded the range that was proved: proof and runs contradict each other. "
@@ -50,9 +55,15 @@ def judge(claim: Claim, evidence: Findings) -> tuple[Verdict, tuple[str, ...]]:
         if upper is not None and upper <= claim.max_violation:
             return Verdict.CERTIFIED, (
                 "The upper confidence bound of P(d > ε) is at most p: proved boxes count as 0, "
-                "draws were made from the undecided boxes only.",
+                "draws were made from the undecided boxes only."
+                + _INTEGRATED * (statistics.remainder.integrated_mass > 0.0),
             )
     return Verdict.INCONCLUSIVE, _unfinished(proof)
+
+
+_INTEGRATED = (
+    " Undecided boxes on which integrated linear bounds say more than draws could were not sampled."
+)
 
 
 def _states(statistics: Statistics) -> bool:

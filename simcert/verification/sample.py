@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simcert.claim import Claim
+from simcert.integration import Integral
 from simcert.progress import Progress
-from simcert.sampling import Leaves, Remainder, Statistics, estimate, make_plan
+from simcert.sampling import Leaves, Remainder, Statistics, clopper_pearson, estimate, make_plan
 from simcert.sampling.moments import LARGEST
-from simcert.search import Candidate, Found
-from simcert.search.boxes import Float
+from simcert.search import Boxes, Candidate, Found
+from simcert.search.boxes import UP, Float
 from simcert.search.witness import Evaluate, best_of
 from simcert.verification.pair import Pair
 
@@ -28,10 +31,14 @@ def sample_remainder(
     family: int,
     deadline: float,
     progress: Progress,
+    integral: Integral | None = None,
 ) -> Statistics | None:
-    """Plan, draw and run both files on the draws; None where nothing is left to draw from."""
+    """Plan, draw and run both files on the draws; None where nothing is left to draw from.
+
+    What ``integral`` says of an undecided box stands where draws could not say more.
+    """
     claim = pair.claim
-    remainder = _remainder(claim, pair.f.outputs, found)
+    remainder = _remainder(claim, pair.f.outputs, found, integral, samples)
     if remainder is None:
         return None
     plan = make_plan(
@@ -80,7 +87,9 @@ def better_of(
     return best_of(candidate, x, np.flatnonzero(inside)[:1], pair.exceeding(x))
 
 
-def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | None:
+def _remainder(
+    claim: Claim, outputs: int, found: Found | None, integral: Integral | None, samples: int
+) -> Remainder | None:
     """Return what is left to sampling: the undecided boxes, or the region where nothing is claimed.
 
     The proved ranges of d come from the symbolic bounds, never from a sample.
@@ -98,9 +107,13 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
             region.upper,
             _ranges(np.full(region.boxes, bound)),
         )
-        return Remainder(leaves, 1.0, 0.0, 0.0, 0.0, mass_lower=1.0)
-    undecided = found.undecided.take(found.undecided.mass > 0)
-    if len(undecided) == 0 or found.undecided_mass < _NO_MASS:
+        positions = np.arange(region.boxes) if found is None else None
+        return Remainder(leaves, 1.0, 0.0, 0.0, 0.0, mass_lower=1.0, positions=positions)
+    mass = found.undecided.mass
+    shares = mass if integral is None else integral.shares
+    drawn = _drawn(claim, mass, shares, samples)
+    undecided, rest = found.undecided.take(drawn), found.undecided.take(~drawn)
+    if len(undecided) == 0 or undecided.mass_upper < _NO_MASS:
         return None
     leaves = Leaves(
         undecided.lower,
@@ -113,13 +126,37 @@ def _remainder(claim: Claim, outputs: int, found: Found | None) -> Remainder | N
     )
     return Remainder(
         leaves,
-        mass_upper=found.undecided_mass,
-        mass_lower=found.undecided_lower,
+        mass_upper=undecided.mass_upper,
+        mass_lower=undecided.mass_lower,
         violated_upper=found.violated_upper,
-        proved_bound=found.decided_bound,
-        decided_mean=found.decided_mean,
+        proved_bound=max(found.decided_bound, claim.tolerance if len(rest) else 0.0),
+        decided_mean=found.decided_mean + _mean(rest, prior),
         violated_lower=found.violated_mass,
+        integrated_mass=math.fsum(rest.mass) * UP,
+        integrated_upper=math.fsum(shares[~drawn]) * UP,
+        positions=np.flatnonzero(drawn),
     )
+
+
+def _drawn(claim: Claim, mass: Float, shares: Float, samples: int) -> NDArray[np.bool_]:
+    """Choose, before any draw, the undecided boxes to draw from, (B,).
+
+    Draws without a single violation show no less than P(d > ε) ≤ u on a box, with u the bound of
+    Clopper and Pearson for 0 in n. Where integrated linear bounds show less than that, they
+    answer for the box; if that is everywhere, there is nothing to gain, and all boxes are drawn
+    from.
+    """
+    least = clopper_pearson.upper(0, samples, 1.0 - claim.confidence)
+    possible = mass > 0
+    drawn: NDArray[np.bool_] = possible & (shares > least * mass)
+    return drawn if drawn.any() else possible
+
+
+def _mean(boxes: Boxes, prior: float) -> float:
+    """Return at least E[d; x in the boxes], by what is proved of d on each."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        products = boxes.mass * np.minimum(boxes.bound, prior)
+    return math.fsum(np.nan_to_num(products, nan=np.inf)) * UP
 
 
 def _ranges(bound: Float) -> Float:

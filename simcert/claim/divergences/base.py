@@ -36,6 +36,29 @@ class Rows:
         return cls(nothing, nothing, difference)
 
 
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """Half-spaces that cover the violations d > ε, for the functions v of `rows` and for −v.
+
+    Where d > ε on box b there is a term t such that (v, −v)_k > ``thresholds[b, k]`` for every k
+    with ``terms[t, k]``. Hence P(d > ε) is at most the sum over the terms of the least of their
+    probabilities.
+
+    Attributes:
+        terms: (T, 2 S).
+        thresholds: (B, 2 S), rounded down.
+    """
+
+    terms: NDArray[np.bool_]
+    thresholds: Float
+
+    @classmethod
+    def of_magnitudes(cls, thresholds: Float) -> "Cover":
+        """One term for each |v_i| > ``thresholds[b, i]``, (B, S)."""
+        both = np.concatenate([thresholds, thresholds], axis=1)
+        return cls(np.eye(both.shape[1], dtype=bool), both)
+
+
 class Divergence(ABC):
     """A non-negative function d of the outputs f(x) and g(x), with bounds from linear functions.
 
@@ -158,6 +181,16 @@ class Divergence(ABC):
         Raises:
             ClaimError: the divergence does not exist for this number of outputs, or needs too
                 many functions and can only be sampled.
+        """
+
+    @abstractmethod
+    def cover(self, tolerance: float, magnitudes: Float) -> Cover:
+        """The half-spaces of the functions `rows` outside of which d ≤ ε.
+
+        Args:
+            tolerance: ε.
+            magnitudes: (B, S) bounds of |v|, infinite where there is none. Covers of any
+                magnitudes are valid; those of the box's own are the smallest.
         """
 
     @abstractmethod

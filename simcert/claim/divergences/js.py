@@ -31,6 +31,7 @@ class JS(SoftmaxDivergence):
     """
 
     name = "js"
+    divisor = 16.0
     notation = "JS(softmax {f}, softmax {g})"
     supremum = LN_2
 
@@ -42,4 +43,4 @@ class JS(SoftmaxDivergence):
 
     def _upper(self, lower: Float, upper: Float) -> Float:
         osc = oscillation(lower, upper)
-        return np.minimum(LN_2, np.minimum(osc, square_over(osc, 16.0)))
+        return np.minimum(LN_2, np.minimum(osc, square_over(osc, self.divisor)))

@@ -24,6 +24,7 @@ class KL(SoftmaxDivergence):
     """
 
     name = "kl"
+    divisor = 8.0
     notation = "KL(softmax {f} ‖ softmax {g})"
 
     def _evaluate(self, f: Float, g: Float) -> Float:
@@ -31,4 +32,4 @@ class KL(SoftmaxDivergence):
 
     def _upper(self, lower: Float, upper: Float) -> Float:
         osc = oscillation(lower, upper)
-        return np.minimum(osc, square_over(osc, 8.0))
+        return np.minimum(osc, square_over(osc, self.divisor))

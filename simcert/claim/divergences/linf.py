@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simcert.claim.divergences.base import Float
+from simcert.claim.divergences.base import Cover, Float
 from simcert.claim.divergences.norms import Norm, largest_magnitudes, smallest_magnitudes
 
 
@@ -14,6 +14,10 @@ class LInf(Norm):
 
     name = "linf"
     notation = "‖{f} − {g}‖∞"
+
+    def cover(self, tolerance: float, magnitudes: Float) -> Cover:
+        """|δ_i| > ε for some i."""
+        return Cover.of_magnitudes(np.full_like(magnitudes, tolerance))
 
     def _norm(self, magnitudes: Float) -> Float:
         return np.asarray(magnitudes.max(axis=1))

@@ -4,7 +4,13 @@ from abc import abstractmethod
 
 import numpy as np
 
-from simcert.claim.divergences.base import Divergence, Float, Rows
+from simcert.claim.divergences.base import Cover, Divergence, Float, Rows
+
+_SHARE = 1 - 2.0**-32
+"""Of the tolerance: covers the rounding of a norm and of its division among up to 2^19 outputs."""
+
+_LEAST = 2.0**-900
+"""Smaller tolerances count as 0, so that no share of one is rounded up by underflow."""
 
 
 class Norm(Divergence):
@@ -20,6 +26,15 @@ class Norm(Divergence):
     def per_output(self, magnitude: Float) -> tuple[float, ...]:
         """The bounds themselves: the functions are the differences of the outputs."""
         return tuple(magnitude.tolist())
+
+    def cover(self, tolerance: float, magnitudes: Float) -> Cover:
+        """|δ_i| > ε_i for some i, with ‖(ε_1, ε_2, …)‖ ≤ ε and ε_i in proportion to the bounds."""
+        known = np.isfinite(magnitudes).all(axis=1, keepdims=True)
+        shape = np.where(known, np.maximum(magnitudes, np.finfo(np.float64).tiny), 1.0)
+        shape = shape / shape.max(axis=1, keepdims=True)
+        tolerance = tolerance if tolerance > _LEAST else 0.0
+        share = _SHARE * tolerance / self._norm(shape)
+        return Cover.of_magnitudes(share[:, np.newaxis] * shape)
 
     def _evaluate(self, f: Float, g: Float) -> Float:
         return self._norm(np.abs(f - g))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simcert.claim.divergences.base import Divergence, Float, Rows, pair_differences
+from simcert.claim.divergences.base import Cover, Divergence, Float, Rows, pair_differences
 from simcert.errors import ClaimError
 
 Bool = NDArray[np.bool_]
@@ -105,6 +105,8 @@ class RankingDivergence(Divergence):
     unit = "disagreement"
     supremum = 1.0
     fewest_outputs = 2
+    _lead = 0.0
+    _leads_all = True
 
     def __post_init__(self) -> None:
         if self.decision not in DECISIONS:
@@ -118,6 +120,34 @@ class RankingDivergence(Divergence):
     def formula(self, f: str = "f(x)", g: str = "g(x)") -> str:
         """The indicator of the disagreement."""
         return f"1[{self.event(0.0, f, g)}]"
+
+    def cover(self, tolerance: float, magnitudes: Float) -> Cover:  # noqa: ARG002
+        """One term for each i of f and j ≠ i of g: the two are not chosen together elsewhere.
+
+        i leads in f by at least `_lead`, j is not behind in g, and so δ_i is ahead of δ_j. With
+        `_leads_all`, i leads all others in f and none is ahead of j in g.
+        """
+        count = magnitudes.shape[1] // 3
+        outputs = (1 + math.isqrt(1 + 8 * count)) // 2
+        pairs = [(i, j) for i in range(outputs) for j in range(outputs) if i != j]
+        terms = np.zeros((len(pairs), 6 * count), dtype=bool)
+        for term, (i, j) in zip(terms, pairs, strict=True):
+            ahead_f = [k for k in range(outputs) if k != i] if self._leads_all else [j]
+            ahead_g = [k for k in range(outputs) if k != j] if self._leads_all else [i]
+            term[[self._ahead(0, i, k, outputs) for k in ahead_f]] = True
+            term[[self._ahead(1, j, k, outputs) for k in ahead_g]] = True
+            term[self._ahead(2, i, j, outputs)] = True
+        # v ≥ t is v > t' for any t' below t.
+        least = np.nextafter(np.array([self._lead, 0.0, self._lead]), -np.inf)
+        thresholds = np.tile(np.repeat(least, count), 2)
+        return Cover(terms, np.broadcast_to(thresholds, (len(magnitudes), 6 * count)))
+
+    def _ahead(self, part: int, i: int, j: int, outputs: int) -> int:
+        """Index among (v, −v) of s(v_i − v_j), v being f, g or δ for ``part`` 0, 1 or 2."""
+        count = outputs * (outputs - 1) // 2
+        first, second = min(i, j), max(i, j)
+        row = part * count + first * (2 * outputs - first - 1) // 2 + second - first - 1
+        return row if (i < j) == (self.sign > 0) else row + 3 * count
 
     def rows(self, outputs: int) -> Rows:
         """f_i − f_j, then g_i − g_j, then δ_i − δ_j, each for i < j."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from simcert.claim.divergences.base import Divergence, Float, Rows
+from simcert.claim.divergences.base import Cover, Divergence, Float, Rows
 from simcert.errors import ClaimError
 
 
@@ -87,6 +87,10 @@ class Selected(Divergence):
             return whole
 
         return Rows(embedded(part.f), embedded(part.g), embedded(part.difference))
+
+    def cover(self, tolerance: float, magnitudes: Float) -> Cover:
+        """That of the base: the rows are the same."""
+        return self.base.cover(tolerance, magnitudes)
 
     def _part(self, network: str) -> str:
         return f"{network}[{_list(self.outputs)}]"

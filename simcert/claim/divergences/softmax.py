@@ -9,16 +9,23 @@ because log q_i − log p_i = −δ_i − log Σ_j p_j e^{−δ_j}. The variable
 inequality 4.16) gives KL ≤ osc²/8; it is also at most osc, the largest exponent.
 """
 
+import math
+
 import numpy as np
 
-from simcert.claim.divergences.base import Divergence, Float, Rows, pair_differences
+from simcert.claim.divergences.base import Cover, Divergence, Float, Rows, pair_differences
 from simcert.claim.divergences.norms import largest_magnitudes
 from simcert.claim.rounding import inflated, next_above
 
 
 class SoftmaxDivergence(Divergence):
-    """Base of the divergences between softmax f and softmax g, in nats."""
+    """Base of the divergences between softmax f and softmax g, in nats.
 
+    Attributes:
+        divisor: d is at most min(osc, osc²/divisor).
+    """
+
+    divisor: float
     unit = "nats"
     fewest_outputs = 2
 
@@ -26,6 +33,11 @@ class SoftmaxDivergence(Divergence):
         """δ_i − δ_j for i < j."""
         self.check(outputs)
         return Rows.of_difference(pair_differences(outputs))
+
+    def cover(self, tolerance: float, magnitudes: Float) -> Cover:
+        """|δ_i − δ_j| > o for some i < j: osc ≤ o = max(ε, √(``divisor`` ε)) implies d ≤ ε."""
+        least = max(tolerance, math.sqrt(self.divisor * tolerance))
+        return Cover.of_magnitudes(np.full_like(magnitudes, least * (1 - 2.0**-50)))
 
     def _lower(self, lower: Float, upper: Float) -> Float:  # noqa: ARG002
         """Zero: the oscillation alone gives no other lower bound, as p may be near a vertex."""

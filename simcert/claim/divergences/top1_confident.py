@@ -31,6 +31,7 @@ class Top1Confident(RankingDivergence):
         super().__post_init__()
         if not 0 <= self.delta < np.inf:
             raise ClaimError(f"{self.name}: delta={self.delta} must be finite and not negative")
+        object.__setattr__(self, "_lead", self.delta)
 
     @property
     def spec(self) -> str:

@@ -36,6 +36,7 @@ class TopK(RankingDivergence):
         if self.k < 1:
             raise ClaimError(f"{self.name}: k={self.k} must be at least 1")
         object.__setattr__(self, "fewest_outputs", self.k + 1)
+        object.__setattr__(self, "_leads_all", self.k == 1)
 
     @property
     def spec(self) -> str:
