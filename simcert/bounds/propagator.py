@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +31,7 @@ from simcert.bounds.rounding import SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
 from simcert.model.linear import Dense, Diagonal, LinearMap, Selection, Zero
+from simcert.model.linear import work as work_of
 from simcert.model.program import Affine, Product, Relu, Step, Univariate
 from simcert.pairing import DualNode, DualProgram
 
@@ -40,6 +42,13 @@ _CHUNK_ELEMENTS = 1 << 18
 _SMALL, _SMALL_PART = 256, 128
 """Networks up to this width share a batch among threads in parts of so many boxes; on wider ones
 the tensor operations themselves are worth several threads."""
+
+
+Parallel = Callable[[Callable[[slice], Any], Sequence[slice]], list[Any]]
+
+
+def _one_by_one(function: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
+    return [function(part) for part in parts]
 
 
 class OutOfTimeError(Exception):
@@ -82,6 +91,7 @@ class _Batch:
     box: Interval
     deadline: float
     underflow: Tensor
+    work: float
     triples: list[Triple] = field(default_factory=list)
     f: list[Any] = field(default_factory=list)
     g: list[Any] = field(default_factory=list)
@@ -119,6 +129,10 @@ class Propagator:
         delta: coefficients c_δ (S, outputs).
         float32: bound what any float32 runtime computes instead of the networks over the reals.
         device: where to compute.
+        work: multiplications that the symbolic bounds of one box's inner tensors may take, about.
+            What they leave out, the widest last, has the bounds of intervals.
+        parallel: runs a function on each of a list, in order; with it the rows of a wide network
+            are shared among threads. The result does not depend on it.
     """
 
     def __init__(
@@ -130,6 +144,8 @@ class Propagator:
         *,
         float32: bool = False,
         device: torch.device | str = "cpu",
+        work: float = math.inf,
+        parallel: Parallel = _one_by_one,
     ) -> None:
         self._device = torch.device(device)
         count = len(dual.nodes)
@@ -141,6 +157,9 @@ class Propagator:
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
         self.part = _SMALL_PART if self._width <= _SMALL else None
+        # A small network's batch is shared in parts; a part within a part would wait for itself.
+        self._parallel = _one_by_one if self.part else parallel
+        self._work, self._costs = work, _costs(dual)
         equal = dual.same if float32 else is_equal(dual)
         self._equal = equal and not bool(f.any() or g.any())
         self._functions: list[LinearMap] = [
@@ -166,7 +185,8 @@ class Propagator:
             OutOfTimeError: the deadline passed.
         """
         box = Interval(lower.to(self._device), upper.to(self._device))
-        batch = _Batch(box, deadline, torch.zeros_like(box.lower[:, 0]))
+        work = self._work * len(box.lower)
+        batch = _Batch(box, deadline, torch.zeros_like(box.lower[:, 0]), work)
         for index, layer in enumerate(self._layers):
             self._forward(layer, batch)
             if index in self._refined:
@@ -249,17 +269,43 @@ class Propagator:
         """Intersect the interval of a, b or δ with symbolic bounds where ``wanted`` (B, size)."""
         if wanted is None:
             return interval
-        boxes, elements = wanted.nonzero(as_tuple=True)
+        boxes, elements = self._affordable(index, interval, wanted, block, batch)
         lower, upper = interval.lower.clone(), interval.upper.clone()
-        for part in self._chunks(len(boxes)):
+
+        def bound(part: slice) -> tuple[Tensor, Tensor]:
             box, element = boxes[part], elements[part]
             pending, bias, error = self._pick(index, block, box, element, batch)
             above = self._substitute(pending, error + bias, box, batch)[1]
             negated = {operand: blocks.negated() for operand, blocks in pending.items()}
-            below = self._substitute(negated, error - bias, box, batch)[1]
+            return self._substitute(negated, error - bias, box, batch)[1], above
+
+        parts = list(self._chunks(len(boxes)))
+        for part, (below, above) in zip(parts, self._parallel(bound, parts), strict=True):
+            box, element = boxes[part], elements[part]
             upper[box, element] = torch.fmin(upper[box, element], above)
             lower[box, element] = torch.fmax(lower[box, element], -below)
         return interval.intersect(Interval(lower, upper))
+
+    def _affordable(
+        self, index: int, interval: Interval, wanted: Tensor, block: str, batch: _Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Return box and number of the elements that are bounded symbolically, within the work.
+
+        What is left of it is shared evenly among the tensors that are still to come.
+        """
+        boxes, elements = wanted.nonzero(as_tuple=True)
+        if math.isinf(batch.work):
+            return boxes, elements
+        each = 2.0 * self._costs[index] * (3 if block == "delta" else 1)
+        to_come = 3 * sum(node >= index for node in self._refined)
+        count = int(batch.work / (to_come * each))
+        if count < len(boxes):
+            width = (interval.upper - interval.lower)[boxes, elements]
+            widest = torch.sort(width.nan_to_num(posinf=math.inf), descending=True, stable=True)
+            kept = torch.sort(widest.indices[:count]).values
+            boxes, elements = boxes[kept], elements[kept]
+        batch.work -= each * len(boxes)
+        return boxes, elements
 
     def _pick(
         self, index: int, block: str, box: Tensor, element: Tensor, batch: _Batch
@@ -298,20 +344,10 @@ class Propagator:
             bound = torch.empty(boxes * rows, dtype=torch.float64, device=self._device)
             slope = torch.empty(boxes * rows, inputs, dtype=torch.float64, device=self._device)
             linear = torch.empty_like(bound)
-            for part in self._chunks(boxes * rows):
-                number = torch.arange(part.start, part.stop, device=self._device)
-                box, row = number // rows, number % rows
-                blocks = Blocks(*(_none_if_zero(sign * c[row]) for c in self._coefficients))
-                last = len(self._layers) - 1
-                zero = bound.new_zeros(len(box))
-                slope[part], best = self._substitute({last: blocks}, zero, box, batch)
-                linear[part] = best
-                if blocks.delta is not None:
-                    product = {last: blocks.without_delta()}
-                    zero = bound.new_zeros(len(box))
-                    _, alone = self._substitute(product, zero, box, batch, product=True)
-                    best = torch.fmin(best, alone)
-                bound[part] = best
+            parts = list(self._chunks(boxes * rows))
+            carried = self._parallel(partial(self._bound_part, sign, batch), parts)
+            for part, result in zip(parts, carried, strict=True):
+                slope[part], linear[part], bound[part] = result
             bounds.append(bound.reshape(boxes, rows))
             slopes.append(slope.reshape(boxes, rows, inputs))
             offsets.append(offset_of(slopes[-1], linear.reshape(boxes, rows), batch.box))
@@ -323,6 +359,22 @@ class Propagator:
         return RowBounds(
             lower, upper, -slopes[1], slopes[0], -offsets[1], offsets[0], inherited, batch.triples
         )
+
+    def _bound_part(self, sign: float, batch: _Batch, part: slice) -> tuple[Tensor, Tensor, Tensor]:
+        """Bound some of the wanted functions: slope and maximum of a line, and the best bound."""
+        rows = len(self._coefficients[0])
+        number = torch.arange(part.start, part.stop, device=self._device)
+        box, row = number // rows, number % rows
+        blocks = Blocks(*(_none_if_zero(sign * c[row]) for c in self._coefficients))
+        last = len(self._layers) - 1
+        zero = torch.zeros(len(box), dtype=torch.float64, device=self._device)
+        slope, linear = self._substitute({last: blocks}, zero.clone(), box, batch)
+        best = linear
+        if blocks.delta is not None:
+            product = {last: blocks.without_delta()}
+            _, alone = self._substitute(product, zero, box, batch, product=True)
+            best = torch.fmin(linear, alone)
+        return slope, linear, best
 
     def _plain_rows(self, batch: _Batch) -> Interval:
         """Bound the wanted functions by the intervals of the outputs: exact where these are 0."""
@@ -429,6 +481,17 @@ def _gather(pending: dict[int, Blocks], operands: Sequence[int], parts: Sequence
 def _is_dual(blocks: Blocks) -> bool:
     """Whether a dual rule can do more than the two networks' own."""
     return blocks.delta is not None or (blocks.f is not None and blocks.g is not None)
+
+
+def _costs(dual: DualProgram) -> list[float]:
+    """Return about how many multiplications carry a row from each node to the input."""
+    total, costs = 0.0, []
+    for node in dual.nodes:
+        steps = [step for step in (node.f, node.g) if isinstance(step, Affine)]
+        products = sum(work_of(linear) for step in steps for linear in step.maps)
+        total += products + 8 * node.size
+        costs.append(total)
+    return costs
 
 
 def _readers(dual: DualProgram) -> dict[int, list[int]]:

@@ -394,6 +394,15 @@ class Mean:
         return self
 
 
+def work(linear: LinearMap) -> int:
+    """Return the multiplications of one product with the map, about."""
+    if isinstance(linear, Dense):
+        return linear.outer * linear.weight.numel()
+    if isinstance(linear, Convolution):
+        return linear.weight.numel() * math.prod(linear.out_shape[1:])
+    return 0 if isinstance(linear, Zero) else linear.inputs + linear.outputs
+
+
 def rows(linear: LinearMap, index: Tensor) -> Tensor:
     """Return rows of the matrix of a map: (R,) → (R, inputs)."""
     if isinstance(linear, Dense) and linear.outer == 1:
