@@ -24,12 +24,12 @@ def is_decimal(text: str) -> bool:
     return _DECIMAL.fullmatch(text) is not None
 
 
-def decimal(text: str, where: str) -> Decimal:
+def decimal(text: str, where: object) -> Decimal:
     """The exact value of a decimal constant.
 
     Args:
         text: what the file says.
-        where: file and place, for the error message.
+        where: file and place, as the error message prints it.
 
     Raises:
         ClaimError: not a decimal constant, too long, or outside the range of float64.

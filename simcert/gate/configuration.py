@@ -10,7 +10,9 @@ What a claim does not say it inherits from its pair, and a pair from the top. Wh
 from (`_PLACE`) is inherited as a whole or not at all. Paths are relative to the file.
 """
 
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,13 @@ from simcert.report.printable import printable
 NAMES = ("simcert.toml", "pyproject.toml")
 """Where claims are looked for, the first one first."""
 
-_MAX_BYTES = 4 << 20
+_MAX_BYTES = 1 << 20
+_LONG_KEY = re.compile(r"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){16}""")
+"""A dotted key of more than 16 parts: tomllib takes memory by the square of their number."""
+
+_LARGEST = 2.0**53
+"""Whole numbers up to here are floating-point numbers, too."""
+
 _PLACE = ("region", "around", "radius", "lower", "upper", "inputs", "rows")
 _NUMBER, _WHOLE, _TEXT, _PATH, _NUMBERS, _INDICES = range(6)
 _KINDS: Mapping[str, int] = {
@@ -149,9 +157,8 @@ def read(path: Path) -> Configuration:
         jobs += _jobs(pair, pair_where, folder, defaults, path.name)
     if not jobs:
         raise GateError(f"{where} has no pair: write [[pair]] with original and compressed")
-    names = [job.name for job in jobs]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(job.name for job in jobs).items():
+        if count > 1:
             raise GateError(f"{where}: two claims are called {name!r}: give them different names")
     return Configuration(path, tuple(jobs), threads, _cache(top.get("cache", False), where, folder))
 
@@ -255,8 +262,8 @@ def _value(value: object, kind: int, where: str, folder: Path) -> Any:
 
 
 def _is(value: object, kind: int) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    number = isinstance(value, float) or (type(value) is int and abs(value) <= _LARGEST)
+    whole = type(value) is int and 0 <= value <= _LARGEST
     if kind in (_TEXT, _PATH):
         return isinstance(value, str) and value != ""
     if kind == _NUMBERS and isinstance(value, list):
@@ -306,9 +313,19 @@ def _tools(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _document(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > _MAX_BYTES:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise GateError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
         raise GateError(f"{path} is larger than {_MAX_BYTES >> 20} MiB")
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        text = data.decode("utf-8")
+        if _LONG_KEY.search(text):
+            raise GateError(f"{path} has a dotted key of more than 16 parts")
+        return tomllib.loads(text)
+    except ValueError as error:  # TOML's, UTF-8's, or of a number with too many digits
         raise GateError(f"{path} is not TOML: {error}") from error
+    except RecursionError:
+        raise GateError(f"{path} is nested too deeply") from None

@@ -92,7 +92,7 @@ def test_the_expanded_size_is_checked_first(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(arrays, "MAX_BYTES", 1 << 20)
     path = archive(folder, lower=np.zeros(1 << 20), upper=np.zeros(1 << 20))
     assert path.stat().st_size < 1 << 16
-    with pytest.raises(ClaimError, match=r"expands to .* bytes; at most 1048576"):
+    with pytest.raises(ClaimError, match=r"expands from .* bytes; at most 1048576"):
         read_region(path, 1 << 20)
 
 

@@ -30,6 +30,11 @@ MAX_VALUES = 1 << 26
 
 MAX_MEMBERS = 256
 
+FREE_EXPANSION = 64 << 20
+"""Bytes to which an archive may always expand; beyond, to `MAX_RATIO` times what is stored."""
+
+MAX_RATIO = 100
+
 _MAGIC = b"\x93NUMPY"
 _LENGTH_BYTES = {1: 2, 2: 4}  # of the header's length, by format version
 _MAX_HEADER = 10_000
@@ -105,9 +110,15 @@ def _archive(path: Path) -> zipfile.ZipFile:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         raise ClaimError(f"{path} has {len(members)} members; at most {MAX_MEMBERS}")
+    if len({info.filename for info in members}) < len(members):
+        raise ClaimError(f"{path} has two members of the same name")
     expanded = sum(info.file_size for info in members)
-    if expanded > MAX_BYTES:
-        raise ClaimError(f"{path} expands to {expanded} bytes; at most {MAX_BYTES}")
+    stored = sum(info.compress_size for info in members)
+    if expanded > min(MAX_BYTES, max(FREE_EXPANSION, MAX_RATIO * stored)):
+        raise ClaimError(
+            f"{path} expands from {stored} to {expanded} bytes; at most {MAX_BYTES}, and "
+            f"{MAX_RATIO} times what is stored, are admitted"
+        )
     for info in members:
         plain = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         if not plain or info.flag_bits & 1:

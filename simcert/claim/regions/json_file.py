@@ -19,6 +19,9 @@ from simcert.claim.rounding import decimal, float_above, float_below
 from simcert.errors import ClaimError
 
 MAX_BYTES = 16 << 20
+MAX_ITEMS = 1 << 21
+"""Numbers, strings, lists and objects."""
+
 _MAX_NAME = 200
 
 
@@ -37,7 +40,7 @@ def parse(data: bytes, inputs: int, where: str, source: str) -> Region:
         source: the file, for the region.
 
     Raises:
-        ClaimError: not JSON, duplicate or unknown keys, values of other types, NaN or infinity,
+        ClaimError: not JSON, more than `MAX_ITEMS`, duplicate or unknown keys, values of other types, NaN or infinity,
             another number of inputs, or see `Region`.
     """
 
@@ -55,6 +58,8 @@ def parse(data: bytes, inputs: int, where: str, source: str) -> Region:
             raise ClaimError(f"{where}: the key {twice[:_MAX_NAME]!r} comes twice")
         return table
 
+    if sum(data.count(mark) for mark in (b",", b"[", b"{")) > MAX_ITEMS:
+        raise ClaimError(f"{where} has more than {MAX_ITEMS} items")
     try:
         document = json.loads(
             data,

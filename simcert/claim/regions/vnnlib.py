@@ -14,7 +14,7 @@ Standard: https://www.vnnlib.org (Demarchi et al., VNN-LIB 1.0)
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -28,6 +28,12 @@ MAX_BYTES = 64 << 20
 
 MAX_DEPTH = 64
 """Of nested parentheses."""
+
+MAX_FORMS = 1 << 20
+"""Parenthesised forms; a box of an ImageNet image has 750 thousand."""
+
+MAX_TOKENS = 3_500_000
+"""Words and parentheses."""
 
 MAX_INPUTS = 1 << 20
 MAX_BOXES = 10_000
@@ -89,15 +95,22 @@ class _Reader:
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._line = 1
+        self._text = ""
+        self._at = 0
         self._declared: set[str] = set()
         self._asserted: list[Formula] = []
         self.inputs = 0
 
     def read(self, text: str) -> None:
         """Read the whole file; all names must be declared before they are used."""
+        self._text = _COMMENT.sub("", text)
+        if self._text.count("(") > MAX_FORMS:
+            raise self._error(f"more than {MAX_FORMS} opening parentheses")
         stack: list[list[Item]] = []
-        for self._line, token in _tokens(text):
+        for count, match in enumerate(_TOKEN.finditer(self._text)):
+            self._at, token = match.start(), match[0]
+            if count == MAX_TOKENS:
+                raise self._error(f"more than {MAX_TOKENS} words and parentheses")
             if token == "(":  # noqa: S105
                 stack.append([])
                 if len(stack) > MAX_DEPTH:
@@ -178,7 +191,7 @@ class _Reader:
                     raise self._error(f"{_text(form)} joins something that is not a comparison")
                 return self._all(formulas) if connective == "and" else self._any(formulas)
             case ["-", str(text)] if is_decimal(text):
-                return decimal(text, self._place()).copy_negate()
+                return decimal(text, self).copy_negate()
         raise self._error(
             f"{_text(form)} is not understood; a property is made of <= and >= between a name and "
             "a constant or between outputs, and of and, or"
@@ -204,7 +217,7 @@ class _Reader:
         if isinstance(item, Decimal):
             return item
         if is_decimal(item):
-            return decimal(item, self._place())
+            return decimal(item, self)
         if item not in self._declared:
             raise self._error(f"{item[:40]!r} is neither a declared name nor a decimal constant")
         return int(item[2:]) if item[0] == "X" else None
@@ -235,21 +248,13 @@ class _Reader:
                 f"{MAX_BOUNDS} bounds"
             )
 
-    def _place(self) -> str:
-        return f"{self._where}, line {self._line}"
+    def __str__(self) -> str:
+        """Where the reader is; worked out only for a message."""
+        line = 1 + self._text.count("\n", 0, self._at)
+        return f"{self._where}, line {line}"
 
     def _error(self, problem: str) -> ClaimError:
-        return ClaimError(f"{self._place()}: {problem}")
-
-
-def _tokens(text: str) -> Iterator[tuple[int, str]]:
-    """The line and the text of each token; a comment lasts to the end of its line."""
-    line, counted = 1, 0
-    text = _COMMENT.sub("", text)
-    for match in _TOKEN.finditer(text):
-        line += text.count("\n", counted, match.start())
-        counted = match.start()
-        yield line, match[0]
+        return ClaimError(f"{self}: {problem}")
 
 
 def _narrow(box: Box, other: Box) -> Box:
