@@ -89,6 +89,7 @@ class BranchAndBound:
         dtype: the networks' input type.
         candidate: the best input that is known.
         threads: how many threads share a batch; the result does not depend on it.
+        work: of :class:`~simcert.bounds.Propagator`.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class BranchAndBound:
         dtype: DTypeLike,
         candidate: Candidate | None = None,
         threads: int = 1,
+        work: float = math.inf,
     ) -> None:
         self._claim = claim
         self._evaluate = evaluate
@@ -108,11 +110,11 @@ class BranchAndBound:
         f, g, delta = (torch.as_tensor(c) for c in rows)
         self._functions = f, g, delta
         float32 = claim.arithmetic == "float32"
+        self._workers = Workers(threads)
         self._propagator: Propagator | DensePropagator = Propagator(
-            dual, f, g, delta, float32=float32
+            dual, f, g, delta, float32=float32, work=work, parallel=self._workers.map
         )
         self._dense = layers_of(dual, float32=float32)
-        self._workers = Workers(threads)
         per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
         self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
         neurons = self._propagator.neurons

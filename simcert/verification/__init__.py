@@ -51,7 +51,7 @@ def verify(
         time_limit: seconds for everything.
         max_boxes: boxes to bound at most; a search that ends by it, and not by the clock, has the
             same result on every machine.
-        threads: for torch and ONNX Runtime.
+        threads: for the analysis and for ONNX Runtime.
         seed: of every random draw.
         family: how many claims share the confidence: each may spend α/``family``.
         progress: is told how far the run is.
@@ -67,7 +67,9 @@ def verify(
         )
     start = time.monotonic()
     threads_before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    # Threads within an operation wait for each other actively, which collapses beside other busy
+    # processes. Boxes and rows are shared among threads instead.
+    torch.set_num_threads(1)
     try:
         pair = Pair.read(Path(original), Path(compressed), claim, threads)
         evidence = Findings.gather(

@@ -22,6 +22,10 @@ _ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
 _ALONE_SHARE = 0.95
 """Where the search ends when nothing is drawn: the rest is for integrating what it left."""
 
+_WORK_RATE = 5e8
+"""Multiplications in a second of one thread that one box's inner bounds may take: a network that
+needs more is bounded more coarsely, and still within the time limit."""
+
 _PILOT_BOXES = 1000
 """Boxes of the short search that comes before the first look at a probability."""
 
@@ -71,8 +75,9 @@ class Findings:
         looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
         search = None
         if pair.dual is not None and not refutes(candidate, claim):
+            work = _WORK_RATE * pair.threads * time_limit
             search = BranchAndBound(
-                pair.dual, claim, pair.exceeding, dtype, candidate, pair.threads
+                pair.dual, claim, pair.exceeding, dtype, candidate, pair.threads, work
             )
         for look in range(1, looks + 1):
             if search is not None:
