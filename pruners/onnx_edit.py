@@ -17,6 +17,7 @@ from pruners.masks import FloatArray
 from pruners.products import multiplications, weight_readers
 from pruners.result import Compressed, Layer, Parameter, Report, Size
 from simcert.errors import ModelError
+from simcert.model.interface import connected
 from simcert.model.reader import read, read_bytes
 
 ModelSource: TypeAlias = bytes | str | os.PathLike[str]
@@ -55,8 +56,11 @@ class Network:
             name, self.original = str(model), read_bytes(Path(model))
         try:
             self.graph = read(self.original)
+            interface = connected(self.graph, {}, ())[1]
         except ModelError as error:
             raise ModelError(f"{name}: {error}") from error
+        if not interface.plain:
+            raise ModelError(f"{name}: only models with one input and one output of floats")
         self._proto = onnx.ModelProto.FromString(self.original)
         self._index()
         self._layers: list[Layer] = []

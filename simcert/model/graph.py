@@ -88,12 +88,13 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network with one input and one output, nodes in topological order.
+    """A network with one flat input and output, nodes in topological order.
 
     ``constants`` holds the initialisers and the results of constant folding. The leading axis of
     the input is the batch when ``input.shape`` has more than one axis; every analysis looks at one
     sample, so the graph is read with a batch of 1. ``overridable`` names the initialisers that the
     file also lists among its inputs, so that a caller could give others: here they are constants.
+    ``inputs`` and ``outputs`` are those that the file declares, see `simcert.model.interface`.
     """
 
     input: TensorInfo
@@ -103,3 +104,5 @@ class Graph:
     opset: int
     metadata: Mapping[str, str] = field(default_factory=dict)
     overridable: tuple[str, ...] = ()
+    inputs: tuple[TensorInfo, ...] = ()
+    outputs: tuple[TensorInfo, ...] = ()

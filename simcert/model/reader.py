@@ -84,14 +84,18 @@ def read(data: bytes) -> Graph:
     opset = next(item.version for item in model.opset_import if item.domain in _DEFAULT_DOMAINS)
     nodes = tuple(_node(data, proto, int(opset)) for proto in graph.node)
     _check_values(nodes, constants)
+    inputs = tuple(_info(value) for value in graph.input if value.name not in constants)
+    outputs = tuple(map(_info, graph.output))
     return Graph(
-        input=next(_info(value) for value in graph.input if value.name not in constants),
-        output=_info(graph.output[0]),
+        input=inputs[0],
+        output=outputs[0],
         nodes=nodes,
         constants=constants,
         opset=int(opset),
         metadata={item.key: item.value for item in model.metadata_props},
         overridable=tuple(value.name for value in graph.input if value.name in constants),
+        inputs=inputs,
+        outputs=outputs,
     )
 
 

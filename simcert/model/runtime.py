@@ -60,9 +60,9 @@ class Runtime:
     def __init__(self, model: Model, threads: int = 1, *, optimised: bool = False) -> None:
         self._model = model
         self._level = "ORT_ENABLE_ALL" if optimised else "ORT_ENABLE_BASIC"
-        self._exact = self._session(model.data, threads)
-        self._sample = model.graph.input.sample
-        self.dtype = model.graph.input.dtype
+        self._data = model.interface.runnable(model.data)
+        self._exact = self._session(self._data, threads)
+        self.dtype = model.interface.dtype
         self.inputs = model.graph.input.size
         self.outputs = self._step(self._exact, np.zeros((1, self.inputs))).size
         self._rows = rows_at_once(model.graph)
@@ -106,18 +106,16 @@ class Runtime:
         y = np.empty((len(x), self.outputs))
         for start in range(0, len(x), rows):
             chunk = x[start : start + rows]
-            y[start : start + rows] = self._step(session, chunk).reshape(len(chunk), self.outputs)
+            y[start : start + rows] = self._step(session, chunk)
         return y
 
-    def _step(self, session: Any, x: NDArray[Any]) -> NDArray[Any]:
-        shape = self._sample if len(x) == 1 else (len(x), *self._sample[1:])
-        name = self._model.graph.input.name
-        rows = np.ascontiguousarray(x, dtype=self.dtype).reshape(shape)
+    def _step(self, session: Any, x: NDArray[Any]) -> Float:
+        fed = self._model.interface.feed(x)
         try:
-            outputs: list[NDArray[Any]] = session.run(None, {name: rows})
+            outputs: list[NDArray[Any]] = session.run(None, fed)
         except _ERRORS as error:
             raise self._failure("run", error) from error
-        return outputs[0]
+        return self._model.interface.collect(outputs, len(x))
 
     def _session(self, data: bytes, threads: int) -> Any:
         options = onnxruntime.SessionOptions()
@@ -137,8 +135,8 @@ class Runtime:
 
     def _find_batches(self, threads: int) -> Any | None:
         """Return a session that runs batches as the file runs single rows, or None."""
-        shape = self._model.graph.input.shape
-        if not shape or shape[0] not in (1, None) or shape == (1,):
+        interface = self._model.interface
+        if not interface.batches:
             return None
         generator = np.random.default_rng(0)
         trial = generator.standard_normal((_TRIALS, self.inputs))
@@ -146,8 +144,8 @@ class Runtime:
         expected = self.run_exact(trial)
         try:
             session = self._exact
-            if shape[0] == 1:
-                session = self._session(with_symbolic_batch(self._model.data), threads)
+            if any(info.shape[0] == 1 for info in interface.inputs):
+                session = self._session(with_symbolic_batch(self._data), threads)
             found = self._loop(session, trial, _TRIALS)
         except (ModelError, ValueError):
             return None

@@ -27,6 +27,9 @@ OPSETS = range(7, 22)
 LARGEST_INPUT = 2**26
 """Elements of one input sample."""
 
+LARGEST_NUMBER = 64
+"""Inputs, and outputs, of a model."""
+
 LARGEST_TENSOR = 2**26
 """Elements of a tensor that the network computes from one sample."""
 
@@ -41,6 +44,8 @@ ANSWER = struct.Struct("<32sI")
 """SHA-256 of the skeleton, and the length of what is wrong with it in bytes: 0 if nothing is."""
 
 _FLOATS = (TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE)
+_INPUTS = (*_FLOATS, TensorProto.UINT8, TensorProto.INT8)
+_OUTPUTS = (*_INPUTS, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL)
 _DEFAULT_DOMAINS = ("", "ai.onnx")
 _WORKED_OUT = 512
 """Elements of a constant up to which its value is known; `scan.INLINE` leaves as many in place."""
@@ -82,11 +87,12 @@ def inspect(skeleton: bytes) -> None:
     stored = {item.name: item for item in graph.initializer}
     if "" in stored:
         raise Refused("the model has an initialiser without a name")
-    entry = _only("input", [value for value in graph.input if value.name not in stored])
-    result = _only("output", graph.output)
-    _check_float(result)
-    nodes = _Nodes(model.ir_version, opset, _one_sample(entry), stored)
-    nodes.check_order(graph.node, result.name)
+    entries = _some("input", [value for value in graph.input if value.name not in stored])
+    results = _some("output", graph.output)
+    for result in results:
+        _check_type(result, _OUTPUTS)
+    nodes = _Nodes(model.ir_version, opset, [_one_sample(entry) for entry in entries], stored)
+    nodes.check_order(graph.node, [result.name for result in results])
     for node in graph.node:
         nodes.visit(node)
 
@@ -108,19 +114,21 @@ def _versions(model: onnx.ModelProto) -> int:
     return int(versions[0])
 
 
-def _only(kind: str, values: Sequence[ValueInfoProto]) -> ValueInfoProto:
-    if len(values) != 1:
-        names = ", ".join(repr(value.name) for value in values[:10]) or "none"
-        raise Refused(f"the model must have exactly one {kind}, it has {len(values)}: {names}")
-    return values[0]
-
-
-def _check_float(value: ValueInfoProto) -> None:
-    element = value.type.tensor_type.elem_type
-    if element not in _FLOATS:
+def _some(kind: str, values: Sequence[ValueInfoProto]) -> Sequence[ValueInfoProto]:
+    if not 1 <= len(values) <= LARGEST_NUMBER:
         raise Refused(
-            f"{value.name!r} must be a tensor of floats (float16, float32 or float64), "
-            f"not {_type_name(element)}"
+            f"the model must have at least one {kind} and at most {LARGEST_NUMBER}, "
+            f"it has {len(values)}"
+        )
+    return values
+
+
+def _check_type(value: ValueInfoProto, known: Sequence[int]) -> None:
+    element = value.type.tensor_type.elem_type
+    if element not in known:
+        names = ", ".join(map(_type_name, known))
+        raise Refused(
+            f"{value.name!r} must be a tensor of one of {names}, not {_type_name(element)}"
         )
     if not value.type.tensor_type.HasField("shape"):
         raise Refused(f"{value.name!r} declares no shape; run ONNX shape inference on the file")
@@ -133,7 +141,7 @@ def _type_name(element: int) -> str:
 
 def _one_sample(entry: ValueInfoProto) -> ValueInfoProto:
     """Return the input with a batch of 1 where that size is symbolic."""
-    _check_float(entry)
+    _check_type(entry, _INPUTS)
     sample = ValueInfoProto()
     sample.CopyFrom(entry)
     axes = sample.type.tensor_type.shape.dim
@@ -156,19 +164,23 @@ class _Nodes:
     Args:
         ir_version: of the model.
         opset: version of the default operator set.
-        entry: the input, all sizes fixed.
+        entries: the inputs, all sizes fixed.
         stored: the initialisers.
     """
 
     def __init__(
-        self, ir_version: int, opset: int, entry: ValueInfoProto, stored: Mapping[str, TensorProto]
+        self,
+        ir_version: int,
+        opset: int,
+        entries: Sequence[ValueInfoProto],
+        stored: Mapping[str, TensorProto],
     ) -> None:
         self._opset = opset
         self._imports = [helper.make_opsetid("", opset)]
         self._context = onnx.checker.C.CheckerContext()
         self._context.ir_version = ir_version
         self._context.opset_imports = {"": opset}
-        self._types = {entry.name: entry.type}
+        self._types = {entry.name: entry.type for entry in entries}
         self._values: dict[str, TensorProto] = {}
         self._left = LARGEST_TOTAL
         for name, item in stored.items():
@@ -178,7 +190,7 @@ class _Nodes:
             if elements <= _WORKED_OUT:
                 self._values[name] = item
 
-    def check_order(self, nodes: Sequence[NodeProto], result: str) -> None:
+    def check_order(self, nodes: Sequence[NodeProto], results: Sequence[str]) -> None:
         """Each tensor must be produced once, and before it is read."""
         producer: dict[str, NodeProto] = {}
         for node in nodes:
@@ -198,8 +210,9 @@ class _Nodes:
                     f"reads tensor {name!r}, which {_called(producer[name])} produces"
                 )
             ready.update(node.output)
-        if not result or result not in ready:
-            raise Refused(f"nothing produces the output {result!r}")
+        for result in results:
+            if not result or result not in ready:
+                raise Refused(f"nothing produces the output {result!r}")
 
     def visit(self, node: NodeProto) -> None:
         """Check one node, the sizes of what it computes, and their values if they are sizes."""
