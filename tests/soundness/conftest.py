@@ -6,9 +6,11 @@ another set of random networks. With either of them the figures are printed at t
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "bounds")]
 
@@ -16,8 +18,17 @@ from hunt.effort import EFFORT, IS_LONG, SEED  # noqa: E402 - found by the line 
 from hunt.figures import Figures  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Arrays here are tiny: a second thread only waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
-def figures(request: pytest.FixtureRequest, record_property) -> Figures:
+def figures(request: pytest.FixtureRequest, record_property) -> Iterator[Figures]:
     """Counts what a test tried; the run sums it up by file."""
     counts = Figures()
     yield counts

@@ -86,7 +86,7 @@ def test_real_arithmetic_sees_nothing_and_says_that_it_is_real(tmp_path: Path, k
 @FLOAT32
 def test_float32_bounds_what_is_lost_inside_a_network(tmp_path: Path, figures: Figures) -> None:
     lost = 0
-    for index, random in enumerate(generators(25, "hidden absorption")):
+    for index, random in enumerate(generators(12, "hidden absorption")):
         folder = tmp_path / str(index)
         folder.mkdir()
         f, g = hidden(random, int(random.integers(20, 31)))
@@ -104,7 +104,7 @@ def test_float32_bounds_what_is_lost_inside_a_network(tmp_path: Path, figures: F
         assert result.proof.bound >= seen
         figures["absorbing pairs"] += 1
         lost += seen > real.proof.bound
-    assert lost >= 5  # bounds over the reals are false for what the runtime computes
+    assert lost >= 3  # bounds over the reals are false for what the runtime computes
 
 
 @FLOAT32

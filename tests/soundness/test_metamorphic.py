@@ -26,7 +26,7 @@ def test_the_bound_of_two_ways_covers_their_rounding(
     tmp_path: Path, figures: Figures, arithmetic: str, rewriting: str
 ) -> None:
     first, second = REWRITINGS[rewriting]
-    for index, random in enumerate(generators(3, "rounding", rewriting, arithmetic)):
+    for index, random in enumerate(generators(2, "rounding", rewriting, arithmetic)):
         network = small_mlp(random, 4, normed=rewriting.startswith("folded"))
         folder = tmp_path / str(index)
         folder.mkdir()
@@ -45,7 +45,7 @@ def test_the_verdict_does_not_depend_on_how_a_function_is_written(
     """Tolerances well above and well below the worst case, so that rounding decides nothing."""
     first, second = REWRITINGS[rewriting]
     ones = np.ones((1, 1))
-    for index, random in enumerate(generators(2, "verdict", rewriting, arithmetic)):
+    for index, random in enumerate(generators(1, "verdict", rewriting, arithmetic)):
         network = small_mlp(random, 1, normed=rewriting.startswith("folded"))
         _, g = compress(random, network)
         pairs = []

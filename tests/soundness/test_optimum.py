@@ -41,7 +41,7 @@ def relu_pair(random: Random, folder: Path) -> Pair:
 def test_bounds_and_verdicts_enclose_the_optimum(
     tmp_path: Path, figures: Figures, arithmetic: str
 ) -> None:
-    for index, random in enumerate(generators(6, "optimum", arithmetic)):
+    for index, random in enumerate(generators(3, "optimum", arithmetic)):
         pair = relu_pair(random, tmp_path / str(index))
         low, high = np.full(pair.f.inputs, -1.0), np.ones(pair.f.inputs)
         best = worst_case(pair.f, pair.g, low, high)
@@ -72,7 +72,7 @@ def test_bounds_and_verdicts_enclose_the_optimum(
 
 def test_one_box_is_no_tighter_than_what_is_true(tmp_path: Path, figures: Figures) -> None:
     """With no cut at all the bound lies above the optimum; the linear relaxation, for scale."""
-    for index, random in enumerate(generators(6, "one box")):
+    for index, random in enumerate(generators(2, "one box")):
         pair = relu_pair(random, tmp_path / str(index))
         low, high = np.full(pair.f.inputs, -0.5), np.full(pair.f.inputs, 0.5)
         best = worst_case(pair.f, pair.g, low, high)

@@ -19,7 +19,7 @@ POINTS = 400
 def test_every_run_lies_inside_the_bounds(
     tmp_path: Path, figures: Figures, arithmetic: str, family: str
 ) -> None:
-    for index, random in enumerate(generators(8, "propagators", family, arithmetic)):
+    for index, random in enumerate(generators(5, "propagators", family, arithmetic)):
         f = FAMILIES[family](random)
         _, g = compress(random, f)
         folder = tmp_path / str(index)

@@ -27,7 +27,7 @@ ROUNDING = 1e-9
 
 @pytest.mark.parametrize("family", READ)
 def test_both_opinions_hold_the_same_points(tmp_path: Path, figures: Figures, family: str) -> None:
-    for index, random in enumerate(generators(4, "opinion", family)):
+    for index, random in enumerate(generators(3, "opinion", family)):
         f, g = pair_of(random, family)
         folder = tmp_path / str(index)
         folder.mkdir()

@@ -39,7 +39,7 @@ def attacked(random: Random, pair: Pair, region: Region) -> np.ndarray:
 def test_no_point_contradicts_a_bound_or_a_verdict(
     tmp_path: Path, figures: Figures, arithmetic: str, family: str
 ) -> None:
-    for random in generators(5, "whole", family, arithmetic):
+    for random in generators(4, "whole", family, arithmetic):
         pair = random_pair(random, family, tmp_path)
         figures["networks"] += 2
         region = random_region(random, pair.f.inputs)
