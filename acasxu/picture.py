@@ -27,6 +27,9 @@ _PIXELS = 380
 _MARKS, _APART, _LISTED = 24, 0.13, 5
 """Witnesses that are drawn, no nearer than that share of the reach; how many are listed, too."""
 
+_STRAIGHT = 0.01
+"""Arcs that bend by less, in pixels, are drawn as lines: the file is smaller."""
+
 _NAMES = ("clear of conflict", "weak left", "weak right", "strong left", "strong right")
 
 _STYLE = """
@@ -166,13 +169,20 @@ def sector(cell: Sequence[float], x: float, y: float, scale: float) -> str:
     """The path of a cell (ρ from, ρ to, θ from, θ to): ahead is to the right, left is up."""
     inner, outer, right, left = max(0.0, cell[0]) * scale, cell[1] * scale, cell[2], cell[3]
     large = int(left - right > math.pi)
+    bend = 1 - math.cos((left - right) / 2)
 
     def point(radius: float, angle: float) -> str:
         return f"{x + radius * math.cos(angle):.2f} {y - radius * math.sin(angle):.2f}"
 
-    outside = f"{outer:.2f} {outer:.2f} 0 {large} 0 {point(outer, left)}"
-    inside = f"{inner:.2f} {inner:.2f} 0 {large} 1 {point(inner, right)}"
-    return f"M{point(inner, right)}L{point(outer, right)}A{outside}L{point(inner, left)}A{inside}Z"
+    def line_to(radius: float, angle: float, turn: int) -> str:
+        if radius * bend < _STRAIGHT:
+            return f"L{point(radius, angle)}"
+        return f"A{radius:.2f} {radius:.2f} 0 {large} {turn} {point(radius, angle)}"
+
+    return (
+        f"M{point(inner, right)}L{point(outer, right)}{line_to(outer, left, 0)}"
+        f"L{point(inner, left)}{line_to(inner, right, 1)}Z"
+    )
 
 
 def _panel(

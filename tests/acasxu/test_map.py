@@ -132,7 +132,7 @@ def test_the_command_writes_picture_and_numbers(
 ) -> None:
     target = tmp_path / "map.svg"
     given = ["acasxu", "map", "1_1", str(pruned), "--from", str(original.parent), "-q"]
-    given += ["--rings", "3", "--sectors", "8", "--boxes", "300", "-o", str(target)]
+    given += ["--rings", "3", "--sectors", "8", "--boxes", "150", "-o", str(target)]
     done = CliRunner().invoke(main, given)
     assert done.exit_code == 0, done.output
     numbers = json.loads(target.with_suffix(".json").read_text())
