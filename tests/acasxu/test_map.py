@@ -18,7 +18,7 @@ from simcert.progress import Silent
 
 TOP1 = divergences.parse("top1", decision="argmin")
 PLANE = Plane(reach=15000.0)
-SMALL = {"rings": 4, "sectors": 12, "max_boxes": 1200, "time_limit": 600.0}
+SMALL = {"rings": 4, "sectors": 12, "max_boxes": 800, "time_limit": 600.0}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_the_cells_cover_the_plane_and_do_not_overlap(found: AdvisoryMap) -> Non
     assert min(map(len, holders)) >= 1
     assert sum(len(each) > 1 for each in holders) <= 2  # float32 edges
     assert math.isclose(found.cells.area.sum(), math.pi * PLANE.reach**2, rel_tol=1e-5)
-    assert found.boxes == 1200
+    assert found.boxes == 800
 
 
 def test_runs_agree_with_every_proof(found: AdvisoryMap, original: Path, pruned: Path) -> None:

@@ -87,7 +87,9 @@ def test_an_interrupted_table_goes_on_where_it_stopped(networks: Path, tmp_path:
 
 
 def test_without_a_tolerance_the_worst_case_is_narrowed(networks: Path, tmp_path: Path) -> None:
-    table = study(pairs(["1_1"], ["wanda-30"], [3]), tmp_path, Settings(), folder=networks)
+    table = study(
+        pairs(["1_1"], ["wanda-30"], [3]), tmp_path, Settings(time_limit=600), folder=networks
+    )
     (row,) = table.rows
     assert row["verdict"] == "proved"
     assert row["undecided"] is None
