@@ -41,3 +41,8 @@ def mean_upper(n: int, mean: float, variance: float, range_: float, alpha: float
     log = math.log(2.0 / alpha)
     deviation = math.sqrt(2.0 * variance * log / n)
     return min(range_, up(mean + deviation + 7.0 * range_ * log / (3.0 * (n - 1))))
+
+
+def range_factor(n: int, alpha: float) -> float:
+    """What `mean_upper` adds for each unit of the range, 7 ln(2/alpha) / (3 (n - 1))."""
+    return 7.0 * math.log(2.0 / alpha) / (3.0 * max(1, n - 1))

@@ -17,7 +17,7 @@ proved to satisfy the claim.
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -44,10 +44,13 @@ from simcert.sampling.plan import (
 from simcert.sampling.quantile import upper_rank
 from simcert.sampling.remainder import Float, Remainder
 from simcert.sampling.rounding import above, below, up
-from simcert.sampling.statistics import Ended, Quantile, Statistics
+from simcert.sampling.statistics import Ended, OutputStatistics, Quantile, Statistics
 
 Run: TypeAlias = Callable[[Float], Float]
-"""From inputs (n, inputs) to their divergences (n,), by running both files."""
+"""From inputs (n, inputs) to their divergences (n,), by running both files.
+
+Or (n, 1 + outputs): the divergences, then |f_i - g_i| of the outputs that the plan names.
+"""
 
 
 def estimate(
@@ -110,6 +113,7 @@ class _Sample:
     """The divergences of all draws, in order, and where the largest was."""
 
     divergences: Float
+    differences: Float
     stopped: Ended
     maximum: float
     maximum_input: tuple[float, ...]
@@ -118,6 +122,7 @@ class _Sample:
 @dataclass(frozen=True)
 class _Chunk:
     divergences: Float
+    differences: Float
     maximum: float
     maximum_input: Float
 
@@ -140,14 +145,17 @@ def _collect(
 
     def work(index: int) -> _Chunk:
         x = draw(index)[: plan.samples - index * plan.chunk]
-        d = np.asarray(run(x), dtype=np.float64)
-        if d.shape != (len(x),):
-            raise ValueError(f"running {len(x)} inputs returned divergences of shape {d.shape}")
-        d = np.where(np.isnan(d), np.inf, np.maximum(d, 0.0))
+        values = np.asarray(run(x), dtype=np.float64)
+        if values.shape not in ((len(x),), (len(x), 1 + len(plan.outputs))):
+            raise ValueError(
+                f"running {len(x)} inputs returned divergences of shape {values.shape}"
+            )
+        values = np.where(np.isnan(values), np.inf, np.maximum(values, 0.0)).reshape(len(x), -1)
+        d = values[:, 0]
         largest = int(d.argmax())
-        return _Chunk(d, float(d[largest]), x[largest])
+        return _Chunk(d, values[:, 1:], float(d[largest]), x[largest])
 
-    divergences = np.empty(plan.samples)
+    divergences, differences = np.empty(plan.samples), []
     drawn = violations = 0
     maximum, where = -1.0, np.empty(0)
     stopped: Ended = "planned"
@@ -159,6 +167,7 @@ def _collect(
             chunk = next(chunks)
             count = len(chunk.divergences)
             divergences[drawn : drawn + count] = chunk.divergences
+            differences.append(chunk.differences)
             drawn += count
             if chunk.maximum > maximum:
                 maximum, where = chunk.maximum, chunk.maximum_input
@@ -168,7 +177,13 @@ def _collect(
                 if _decided(plan, remainder, violations, drawn):
                     stopped = "early"
                     break
-    return _Sample(divergences[:drawn], stopped, max(0.0, maximum), tuple(where.tolist()))
+    return _Sample(
+        divergences[:drawn],
+        np.concatenate(differences) if differences else np.empty((0, 0)),
+        stopped,
+        max(0.0, maximum),
+        tuple(where.tolist()),
+    )
 
 
 def _in_order(
@@ -241,7 +256,8 @@ def _state(plan: Plan, remainder: Remainder, sample: _Sample) -> Statistics:
         mean_reason=reason,
         maximum=sample.maximum,
         maximum_input=sample.maximum_input,
-        quantiles=_quantiles(plan, remainder, sample.divergences),
+        curve=_quantiles(plan, remainder, sample.divergences, plan.levels),
+        per_output=_per_output(plan, remainder, sample.differences),
         histogram=Histogram.of(sample.divergences),
         range_exceeded=exceeded,
         remainder=remainder,
@@ -317,23 +333,28 @@ def _mean(
     if range_ == 0.0 or moments.n < 2 or math.isinf(moments.sum):
         return _whole_mean(remainder, remainder.certain_mean), "proved ranges", (), ""
     alpha *= share
-    bettor = betting.MeanBound(range_, alpha)
+    cap, rest = remainder.leaves.capped(empirical_bernstein.range_factor(plan.samples, alpha))
+    capped = np.minimum(d, cap)
+    moments = Moments.of(capped)
+    bettor = betting.MeanBound(cap, alpha)
     for start in range(0, len(d), plan.chunk):
-        bettor.add(d[start : start + plan.chunk])
-    by_betting = _whole_mean(remainder, bettor.upper())
+        bettor.add(capped[start : start + plan.chunk])
+    by_betting = _whole_mean(remainder, bettor.upper(), rest)
     if plan.method == "betting":
         return by_betting, "betting", (), ""
-    n, mean = moments.n, min(range_, moments.mean_upper)
-    bernstein = empirical_bernstein.mean_upper(n, mean, moments.variance_upper, range_, alpha)
+    n, mean = moments.n, min(cap, moments.mean_upper)
+    bernstein = empirical_bernstein.mean_upper(n, mean, moments.variance_upper, cap, alpha)
+    by_hoeffding = hoeffding.mean_upper(n, mean, cap, alpha)
     beside = (
-        ("hoeffding", _whole_mean(remainder, hoeffding.mean_upper(n, mean, range_, alpha))),
+        ("hoeffding", _whole_mean(remainder, by_hoeffding, rest)),
         ("betting", by_betting),
     )
-    return _whole_mean(remainder, bernstein), "empirical-bernstein", beside, ""
+    return _whole_mean(remainder, bernstein, rest), "empirical-bernstein", beside, ""
 
 
-def _whole_mean(remainder: Remainder, conditional: float) -> float:
-    """E[d] <= E[d; decided] + W m, rounded up; m never above what the proved ranges say."""
+def _whole_mean(remainder: Remainder, conditional: float, rest: float = 0.0) -> float:
+    """E[d] <= E[d; other leaves] + W (m + rest), rounded up; never above what ranges say."""
+    conditional = up(conditional + rest) if rest else conditional
     part = Fraction(remainder.leaves.weight) * Fraction(min(conditional, remainder.certain_mean))
     return above(Fraction(remainder.decided_mean) + part)
 
@@ -345,17 +366,39 @@ def _exhaustive_mean(remainder: Remainder, d: Float) -> float:
     return up(math.fsum((leaves.tickets * values).tolist()) / int(leaves.tickets.sum()))
 
 
-def _quantiles(plan: Plan, remainder: Remainder, divergences: Float) -> tuple[Quantile, ...]:
+def _quantiles(
+    plan: Plan,
+    remainder: Remainder,
+    values: Float,
+    levels: Iterable[float],
+    output: int | None = None,
+) -> tuple[Quantile, ...]:
     """Bounds of the quantiles that the ledger names; of all of them when exhaustive."""
     exhaustive = plan.method == "exhaustive"
     return tuple(
-        _quantile(plan, remainder, divergences, level)
-        for level in QUANTILES
-        if exhaustive or plan.alpha(quantile_statement(level)) is not None
+        _quantile(plan, remainder, values, level, output)
+        for level in levels
+        if exhaustive or plan.alpha(quantile_statement(level, output)) is not None
     )
 
 
-def _quantile(plan: Plan, remainder: Remainder, divergences: Float, level: float) -> Quantile:
+def _per_output(
+    plan: Plan, remainder: Remainder, differences: Float
+) -> tuple[OutputStatistics, ...]:
+    """What holds of |f_i - g_i|, which is at most d, for the plan's outputs."""
+    return tuple(
+        OutputStatistics(
+            output,
+            float(values.max(initial=0.0)),
+            _quantiles(plan, remainder, values, QUANTILES, output),
+        )
+        for output, values in zip(plan.outputs, differences.T, strict=False)
+    )
+
+
+def _quantile(
+    plan: Plan, remainder: Remainder, values: Float, level: float, output: int | None
+) -> Quantile:
     """The t with P(d > t) <= F + A + W tail = 1 - level, where P(d of a draw > t) <= tail."""
     left = 1 - Fraction(level) - remainder.certain_upper
     if left >= Fraction(remainder.mass_upper):
@@ -363,11 +406,11 @@ def _quantile(plan: Plan, remainder: Remainder, divergences: Float, level: float
     tail = below(left / Fraction(remainder.leaves.weight))
     samples, rank, value = 0, None, math.inf
     if plan.method == "exhaustive":
-        samples, value = len(divergences), _exhaustive_quantile(remainder, divergences, tail)
+        samples, value = len(values), _exhaustive_quantile(remainder, values, tail)
     elif tail > 0.0:
-        samples, rank = _rank(plan, len(divergences), tail, quantile_statement(level))
+        samples, rank = _rank(plan, len(values), tail, quantile_statement(level, output))
         if rank is not None:
-            value = float(np.partition(divergences[:samples], rank - 1)[rank - 1])
+            value = float(np.partition(values[:samples], rank - 1)[rank - 1])
     bound = max(value, remainder.proved_bound)
     return Quantile(level, bound if math.isfinite(bound) else None, samples, rank)
 

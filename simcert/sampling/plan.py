@@ -17,6 +17,7 @@ data: looked at 50 times, it errs 7 % of the time instead of 1 %. So a plan is o
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,6 +37,12 @@ VIOLATION_LOWER = "violation lower"
 MEAN_UPPER = "mean upper"
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
+MAX_OUTPUTS = 16
+"""Most outputs of which statements of their own are made."""
+
+_CURVE = (2.0, 5.0, 10.0)
+"""Tails of the curve, within a decade."""
+
 MAX_SAMPLES = 100_000_000
 """The divergence of every draw is kept, eight bytes each."""
 
@@ -46,14 +53,18 @@ _STOPPING: dict[Method, tuple[Stopping, ...]] = {
 }
 
 
-def quantile_statement(level: float) -> str:
-    """Name of the statement "P(d > t) <= 1 - level" in the ledger."""
-    return f"quantile {level!r}"
+def quantile_statement(level: float, output: int | None = None) -> str:
+    """Name in the ledger of the statement "P(d > t) <= 1 - level", or of |f_i - g_i| for d."""
+    return f"quantile {level!r}" + ("" if output is None else f" of output {output}")
 
 
 _VIOLATIONS = {VIOLATION_UPPER, VIOLATION_LOWER}
-STATEMENTS = _VIOLATIONS | {MEAN_UPPER} | set(map(quantile_statement, QUANTILES))
-"""All that a ledger may name."""
+_QUANTILE = re.compile(r"quantile 0\.[0-9]+( of output [0-9]+)?", re.ASCII)
+
+
+def is_statement(text: str) -> bool:
+    """Whether a ledger may name it."""
+    return text in _VIOLATIONS | {MEAN_UPPER} or _QUANTILE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ class Plan:
         stopping: see the module.
         strata: digest of the ``Remainder`` that is drawn from, with its proved ranges.
         ledger: (statement, alpha) for every statement that will be made; union bound.
+        levels: of the quantiles of d that will be stated: the points of the curve t ↦ P(d > t).
+        outputs: of which |f_i - g_i| gets quantiles of its own.
     """
 
     method: Method
@@ -87,6 +100,8 @@ class Plan:
     stopping: Stopping
     strata: str
     ledger: tuple[tuple[str, float], ...]
+    levels: tuple[float, ...] = QUANTILES
+    outputs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stopping not in _STOPPING[self.method]:
@@ -104,8 +119,9 @@ class Plan:
         if self.max_violation is not None and not 0.0 < self.max_violation < 1.0:
             raise ClaimError(f"max_violation must lie in (0, 1), not {self.max_violation!r}")
         statements = {statement for statement, _ in self.ledger}
-        if not statements <= STATEMENTS:
-            raise ClaimError(f"unknown statements: {', '.join(sorted(statements - STATEMENTS))}")
+        unknown = sorted(text for text in statements if not is_statement(text))
+        if unknown:
+            raise ClaimError(f"unknown statements: {', '.join(unknown)}")
         if self.tolerance is None and (self.max_violation is not None or statements & _VIOLATIONS):
             raise ClaimError("a statement about P(d > ε) needs a tolerance ε")
         if self.method == "exhaustive":
@@ -174,6 +190,7 @@ def make_plan(
     max_violation: float | None = None,
     stopping: Stopping = "deadline",
     statements: Sequence[str] | None = None,
+    outputs: Sequence[int] = (),
     family: int = 1,
     stream: int = 0,
 ) -> Plan:
@@ -193,7 +210,9 @@ def make_plan(
         stopping: "planned", "deadline" or "early".
         statements: what is to be stated; by default everything that can be: VIOLATION_UPPER and
             VIOLATION_LOWER if there is a tolerance, MEAN_UPPER if d has a proved range, and
-            ``quantile_statement`` of each of QUANTILES.
+            ``quantile_statement`` of each of QUANTILES, of the levels of a curve, and of QUANTILES
+            for each output.
+        outputs: of which |f_i - g_i| is stated too; of more than MAX_OUTPUTS none is.
         family: number of runs that share the confidence (variants compared, tolerances swept).
         stream: see ``Plan``.
 
@@ -205,10 +224,14 @@ def make_plan(
     if exhaustive:
         method, samples, confidence = "exhaustive", len(remainder.leaves), 1.0
         stopping = "planned" if stopping == "planned" else "deadline"
-    if statements is None:
-        statements = _everything(remainder, tolerance)
-    claim = VIOLATION_UPPER if max_violation is not None else None
     alpha = 0.0 if exhaustive else down((1.0 - confidence) / max(1, family))
+    outputs = tuple(outputs) if len(outputs) <= MAX_OUTPUTS else ()
+    levels: tuple[float, ...] = QUANTILES
+    if statements is None:
+        if exhaustive or 0.0 < alpha < 1.0:
+            levels = _levels(remainder, samples, None if exhaustive else alpha)
+        statements = _everything(remainder, tolerance, levels, outputs)
+    claim = VIOLATION_UPPER if max_violation is not None else None
     return Plan(
         method=method,
         samples=samples,
@@ -222,24 +245,52 @@ def make_plan(
         stopping=stopping,
         strata=remainder.digest(),
         ledger=() if exhaustive else _divide(alpha, statements, claim),
+        levels=levels,
+        outputs=outputs,
     )
 
 
-def _everything(remainder: Remainder, tolerance: float | None) -> tuple[str, ...]:
+def _levels(remainder: Remainder, samples: int, alpha: float | None) -> tuple[float, ...]:
+    """QUANTILES, and 1 - tail for tails 1/2, 1/5, 1/10, 1/20, ... that draws can show.
+
+    Tails at most what is certain outside of what is drawn from are out of reach, tails above the
+    mass of what is drawn from need no draw, and n draws show no tail below ln(1/alpha)/n. Nothing
+    here depends on a draw.
+    """
+    weight, certain = remainder.leaves.weight, float(remainder.certain_upper)
+    least = (1.0 if alpha is None else -2.0 * math.log(alpha)) / max(1, samples)
+    tails = (1.0 / (step * 10.0**decade) for decade in range(15) for step in _CURVE)
+    reachable = (t for t in tails if certain + weight * least <= t < certain + weight)
+    return tuple(sorted({*QUANTILES, *(1.0 - tail for tail in reachable)}))
+
+
+def _everything(
+    remainder: Remainder,
+    tolerance: float | None,
+    levels: Sequence[float],
+    outputs: Sequence[int],
+) -> tuple[str, ...]:
     violations = () if tolerance is None else (VIOLATION_UPPER, VIOLATION_LOWER)
     mean = () if math.isinf(remainder.leaves.range) else (MEAN_UPPER,)
-    return (*violations, *mean, *map(quantile_statement, QUANTILES))
+    each = (quantile_statement(level, output) for output in outputs for level in QUANTILES)
+    return (*violations, *mean, *map(quantile_statement, levels), *each)
 
 
 def _divide(
     alpha: float, statements: Sequence[str], claim: str | None
 ) -> tuple[tuple[str, float], ...]:
-    """Half of alpha to the claim and equal parts of the rest to the others (all of it if alone)."""
-    others = [statement for statement in statements if statement != claim]
+    """Half of alpha to the claim, of the rest half to quantiles and half to the others.
+
+    Equal parts within each of the three; where one is empty its part goes to the others.
+    """
     claimed = [statement for statement in statements if statement == claim]
-    rest = alpha / 2.0 if claimed else alpha
-    first = alpha if not others else alpha / 2.0
-    return (
-        *((statement, down(first)) for statement in claimed),
-        *((statement, down(rest / len(others))) for statement in others),
-    )
+    rest = [statement for statement in statements if statement != claim]
+    quantiles = [statement for statement in rest if _QUANTILE.fullmatch(statement)]
+    others = [statement for statement in rest if not _QUANTILE.fullmatch(statement)]
+    ledger = []
+    for group, later in ((claimed, rest), (others, quantiles), (quantiles, [])):
+        own = alpha / 2.0 if later else alpha
+        if group:
+            ledger += [(statement, down(own / len(group))) for statement in group]
+            alpha -= own
+    return tuple(ledger)

@@ -99,6 +99,23 @@ class Leaves:
         """W of the class, rounded up; at least P(U), and above 1 only by rounding."""
         return above(Fraction(self.ticket) * int(self.tickets.sum()))
 
+    def capped(self, price: float) -> tuple[float, float]:
+        """Return a cap c > 0 and a number >= E[max(0, R - c)], R the proved range of a draw's leaf.
+
+        E[d] <= E[min(d, c)] + E[max(0, R - c)]: leaves with large ranges that are rarely drawn
+        need not set the range of an inequality that pays ``price`` for each unit of it. The sum
+        of both is least where P(R > c) is the price. Nothing here depends on a draw.
+        """
+        order = np.argsort(-self.ranges, kind="stable")
+        total = int(self.tickets.sum())
+        above = np.cumsum(self.tickets[order]) - self.tickets[order]
+        last = max(0, int(np.searchsorted(above, price * total, side="right")) - 1)
+        cap = float(self.ranges[order[last]])
+        if not 0.0 < cap < math.inf:
+            return self.range, 0.0
+        excess = self.tickets * np.maximum(0.0, self.ranges - cap)
+        return cap, up(math.fsum(excess.tolist()) / total)
+
     @property
     def are_points(self) -> bool:
         """Whether every leaf is a single point, so that the support is finite."""

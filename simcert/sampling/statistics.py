@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 from simcert.numerals import exact, exact_list
 from simcert.sampling.histogram import Histogram
 from simcert.sampling.moments import Moments
-from simcert.sampling.plan import Plan
+from simcert.sampling.plan import QUANTILES, Plan
 from simcert.sampling.remainder import Remainder
 
 Ended: TypeAlias = Literal["planned", "early", "deadline"]
@@ -39,6 +39,29 @@ class Quantile:
 
 
 @dataclass(frozen=True)
+class OutputStatistics:
+    """What is stated of |f_i - g_i| of one output, over the whole region.
+
+    Attributes:
+        output: its index i.
+        maximum: largest value seen in any draw; inf for NaN. A fact about draws, not a bound.
+        quantiles: upper bounds of its quantiles.
+    """
+
+    output: int
+    maximum: float
+    quantiles: tuple[Quantile, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {
+            "output": self.output,
+            **exact("maximum", self.maximum),
+            "quantiles": [quantile.to_dict() for quantile in self.quantiles],
+        }
+
+
+@dataclass(frozen=True)
 class Statistics:
     """The outcome of a plan.
 
@@ -64,7 +87,9 @@ class Statistics:
         mean_reason: why there is no bound of the mean; empty otherwise.
         maximum: largest d seen in any draw; inf for NaN. A fact about draws, not a bound.
         maximum_input: the input where it was first seen; empty when nothing was drawn.
-        quantiles: upper bounds of quantiles of d.
+        curve: upper bounds t of quantiles of d, P(d > t) <= 1 - level, for all levels of the plan
+            at once: with growing level an upper bound of the curve t -> P(d > t), as a staircase.
+        per_output: the same of single outputs, for fewer levels.
         histogram: of the divergences of all draws.
         range_exceeded: a draw exceeded ``range``, so the proof and the runs contradict each other.
         remainder: what was drawn from, and what is known of the rest.
@@ -85,10 +110,16 @@ class Statistics:
     mean_reason: str
     maximum: float
     maximum_input: tuple[float, ...]
-    quantiles: tuple[Quantile, ...]
+    curve: tuple[Quantile, ...]
+    per_output: tuple[OutputStatistics, ...]
     histogram: Histogram
     range_exceeded: bool
     remainder: Remainder = field(repr=False, compare=False)
+
+    @property
+    def quantiles(self) -> tuple[Quantile, ...]:
+        """Those of `curve` at the levels QUANTILES."""
+        return tuple(quantile for quantile in self.curve if quantile.level in QUANTILES)
 
     @property
     def method(self) -> str:
@@ -148,6 +179,8 @@ class Statistics:
             **exact("maximum", self.maximum),
             **exact_list("maximum_input", self.maximum_input),
             "quantiles": [quantile.to_dict() for quantile in self.quantiles],
+            "curve": [quantile.to_dict() for quantile in self.curve],
+            "per_output": [output.to_dict() for output in self.per_output],
             "histogram": self.histogram.to_dict(),
             "range_exceeded": self.range_exceeded,
             "remainder": self.remainder.to_dict(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -105,7 +106,7 @@ class Pair:
         """Run both files on points (n, inputs) and return d (n,); NaN becomes infinite."""
         return self.claim.divergence.evaluate(self.f.run(x), self.g.run(x))
 
-    def drawn(self, proved: float) -> Evaluate:
+    def drawn(self, proved: float, outputs: Sequence[int] = ()) -> Evaluate:
         """Return how draws are measured where d ≤ ``proved`` was proved.
 
         A claim about float32 is about these very runs. Over the reals, a float32 run may exceed
@@ -113,25 +114,33 @@ class Pair:
         ``proved``. One that exceeds it by more contradicts the proof and is left as it is, to be
         reported; so is one that is not finite. A difference over the reals (in float64) that the
         run hides, by absorption, counts as it is.
+
+        Beside d, in further columns, stand |f_i − g_i| of the runs for each i of ``outputs``.
         """
-        if not self.is_real:
-            return self.measured
 
         def run(x: Float) -> Float:
             f, g = self.f.run(x), self.g.run(x)
             d = self.claim.divergence.evaluate(f, g)
-            rounding = _FLOAT32_ROUNDING * np.maximum(np.abs(f), np.abs(g)).max(axis=1)
-            close = np.isfinite(rounding) & (d > proved) & (d <= proved + rounding)
-            d = np.where(close, proved, d)
-            if self.dual is not None:
-                # Where float32 hides a difference of the real networks, that difference counts.
-                some = slice(None if self._is_small else _SPOT_CHECKS)
-                real = self._real(x[some])
-                hidden = ~(real - d[some] <= rounding[some])
-                d[some] = np.where(hidden, np.fmax(real, d[some]), d[some])
-            return d
+            if self.is_real:
+                d = self._as_real(x, np.maximum(np.abs(f), np.abs(g)).max(axis=1), d, proved)
+            if not outputs:
+                return d
+            return np.column_stack([d, np.abs(f - g)[:, list(outputs)]])
 
         return run
+
+    def _as_real(self, x: Float, size: Float, d: Float, proved: float) -> Float:
+        """Return d (n,) of runs as `drawn` counts it; ``size`` (n,) is that of the outputs."""
+        rounding = _FLOAT32_ROUNDING * size
+        close = np.isfinite(rounding) & (d > proved) & (d <= proved + rounding)
+        d = np.where(close, proved, d)
+        if self.dual is not None:
+            # Where float32 hides a difference of the real networks, that difference counts.
+            some = slice(None if self._is_small else _SPOT_CHECKS)
+            real = self._real(x[some])
+            hidden = ~(real - d[some] <= rounding[some])
+            d[some] = np.where(hidden, np.fmax(real, d[some]), d[some])
+        return d
 
     def exceeding(self, x: Float) -> Float:
         """Return d (n,); for a claim over the reals never more than the real one where d > ε.

@@ -9,7 +9,13 @@ import pytest
 
 from simcert.errors import ClaimError
 from simcert.sampling import Plan, Remainder, estimate, make_plan
-from simcert.sampling.plan import MEAN_UPPER, STATEMENTS, VIOLATION_LOWER, VIOLATION_UPPER
+from simcert.sampling.plan import (
+    MEAN_UPPER,
+    QUANTILES,
+    VIOLATION_LOWER,
+    VIOLATION_UPPER,
+    quantile_statement,
+)
 
 ARGUMENTS = {"samples": 1000, "seed": 1, "confidence": 0.99, "tolerance": 0.6}
 
@@ -21,7 +27,12 @@ def plan_of(remainder: Remainder, **changes: object) -> Plan:
 def test_alpha_is_divided_by_the_union_bound(hybrid: Remainder) -> None:
     for family in (1, 20):
         plan = plan_of(hybrid, family=family)
-        assert {statement for statement, _ in plan.ledger} == STATEMENTS
+        named = {statement for statement, _ in plan.ledger}
+        assert named == {
+            *(VIOLATION_UPPER, VIOLATION_LOWER, MEAN_UPPER),
+            *map(quantile_statement, plan.levels),
+        }
+        assert set(QUANTILES) < set(plan.levels)
         spent = sum(Fraction(alpha) for _, alpha in plan.ledger) * family
         assert Fraction(0.0099999) < spent <= 1 - Fraction(0.99)
 
@@ -29,7 +40,7 @@ def test_alpha_is_divided_by_the_union_bound(hybrid: Remainder) -> None:
 def test_the_claim_gets_half_and_alone_gets_all(hybrid: Remainder) -> None:
     claim = plan_of(hybrid, max_violation=0.5)
     assert claim.alpha(VIOLATION_UPPER) == pytest.approx(0.005)
-    assert claim.alpha(VIOLATION_LOWER) == pytest.approx(0.005 / 6)
+    assert claim.alpha(VIOLATION_LOWER) == pytest.approx(0.0025 / 2)
     alone = plan_of(hybrid, max_violation=0.5, statements=(VIOLATION_UPPER,))
     assert alone.ledger == ((VIOLATION_UPPER, alone.alpha(VIOLATION_UPPER)),)
     assert alone.alpha(VIOLATION_UPPER) == pytest.approx(0.01)
