@@ -293,7 +293,7 @@ class _Scan:
     # -- what is checked of a whole message
 
     def check_model(self, found: Found) -> None:
-        _check_unique(found.get("metadata_props", []), "has the metadata key {!r} twice")
+        _check_unique(found.get("metadata_props", []), "has the metadata key {} twice")
         _check_unique(found.get("opset_import", []), "imports the operator set {!r} twice")
 
     def check_graph(self, found: Found) -> None:
