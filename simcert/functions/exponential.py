@@ -1,5 +1,6 @@
 """The exponential function."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +15,8 @@ class Exponential(Smooth):
     """e^x: convex, its own derivative."""
 
     name: ClassVar[str] = "Exp"
+    span: ClassVar[tuple[float, float]] = (0.0, math.inf)
+    monotone: ClassVar[int] = 1
 
     def value(self, x: Tensor) -> Tensor:
         """Return e^x."""

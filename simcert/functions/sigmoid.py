@@ -15,6 +15,8 @@ class Sigmoid(Smooth):
 
     name: ClassVar[str] = "Sigmoid"
     inflections: ClassVar[tuple[float, ...]] = (0.0,)
+    span: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    monotone: ClassVar[int] = 1
 
     def value(self, x: Tensor) -> Tensor:
         """Return σ(x)."""
@@ -23,3 +25,7 @@ class Sigmoid(Smooth):
     def derivative(self, x: Tensor) -> Tensor:
         """Return σ′(x); the product with σ(−x) does not cancel."""
         return torch.sigmoid(x) * torch.sigmoid(-x)
+
+    def scale(self, lower: Tensor, upper: Tensor) -> Tensor:
+        """Runtimes compute ½ + an odd function, which cancels for negative x."""
+        return torch.ones_like(lower)

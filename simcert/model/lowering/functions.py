@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simcert.functions import Exponential, Function, Reciprocal, Sigmoid
+from simcert.functions import Exponential, Function, Power, Sigmoid
 from simcert.model.graph import Node
 from simcert.model.lowering.builder import Builder, Lowering, Operand, activation
 
@@ -18,7 +18,7 @@ def _each(function: Function) -> Lowering:
 
 LOWERINGS: dict[str, Lowering] = {
     "Exp": _each(Exponential()),
-    "Reciprocal": _each(Reciprocal()),
+    "Reciprocal": _each(Power(-1.0)),
     "Sigmoid": _each(Sigmoid()),
 }
 """How each operator is written, by its ONNX type."""
