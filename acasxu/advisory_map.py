@@ -179,6 +179,7 @@ class AdvisoryMap:
     Attributes:
         plane: what is fixed.
         decision: whether advisories are compared, or else scores.
+        tolerance: up to which scores count as the same.
         event: what would contradict the claim, in words.
         cells: a partition of the plane, as far as float32 goes.
         blocks: (blocks, 4) the first grid, polar.
@@ -195,6 +196,7 @@ class AdvisoryMap:
 
     plane: Plane
     decision: bool
+    tolerance: float
     event: str
     cells: Cells
     blocks: Float
@@ -303,6 +305,7 @@ def explore(
     found = AdvisoryMap(
         plane=plane,
         decision=divergence.decision is not None,
+        tolerance=tolerance,
         event=divergence.event(tolerance),
         cells=done.joined(left),
         blocks=blocks,
@@ -314,7 +317,15 @@ def explore(
         boxes=boxes,
         rounds=rounds,
         seconds=time.monotonic() - start,
-        stopped=result.proof.stopped if stuck or out_of_time or out_of_boxes else "finished",
+        stopped=(
+            result.proof.stopped
+            if stuck
+            else "time limit"
+            if out_of_time
+            else "box limit"
+            if out_of_boxes
+            else "finished"
+        ),
     )
     run = files_runner(original, compressed)
     return replace(found, witnesses=_witnesses(found, divergence, tolerance, run))

@@ -44,6 +44,7 @@ def json_of(found: AdvisoryMap) -> str:
             "reach_ft": found.plane.reach,
         },
         "event": found.event,
+        "tolerance": found.tolerance,
         "arithmetic": found.arithmetic,
         "original": found.original.to_dict(),
         "compressed": found.compressed.to_dict(),

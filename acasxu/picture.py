@@ -208,7 +208,7 @@ def _panel(
     yield f'<path class="ship" d="{ship}"><title>own ship</title></path>'
     for mark in marks:
         across = x + mark.rho * scale * math.cos(mark.theta)
-        yield _cross(across, y - mark.rho * scale * math.sin(mark.theta), _told(mark))
+        yield _cross(across, y - mark.rho * scale * math.sin(mark.theta), _told(found, mark))
 
 
 def _cross(x: float, y: float, told: str = "") -> str:
@@ -250,7 +250,7 @@ def _legend(found: AdvisoryMap, marks: Sequence[Witness], top: float) -> Iterato
     count = f"Witnesses ({len(found.witnesses):,}): both files were run"
     yield _text("panel", columns[1] + 20, top, count)
     for line, witness in enumerate(marks[:_LISTED], 1):
-        yield _text("told", columns[1], top + 22 * line, _told(witness))
+        yield _text("told", columns[1], top + 22 * line, _told(found, witness))
     yield _text("panel", columns[2], top, "Share of the area")
     shares = [found.share(status) for status in Status]
     entries = (
@@ -275,15 +275,15 @@ def _name(path: str) -> str:
 
 
 def _question(found: AdvisoryMap) -> str:
-    return "Same advisory?" if found.decision else "Close enough?"
+    return "Same advisory?" if found.decision else f"Scores within {found.tolerance:g}?"
 
 
 def _claim(found: AdvisoryMap) -> str:
-    return "same advisory" if found.decision else "d ≤ ε"
+    return "same advisory" if found.decision else f"d ≤ {found.tolerance:g}"
 
 
 def _opposite(found: AdvisoryMap) -> str:
-    return "different advisories" if found.decision else "d > ε"
+    return "different advisories" if found.decision else f"d > {found.tolerance:g}"
 
 
 def _encounter(found: AdvisoryMap) -> str:
@@ -309,8 +309,9 @@ def _summary(found: AdvisoryMap) -> str:
     )
 
 
-def _told(witness: Witness) -> str:
+def _told(found: AdvisoryMap, witness: Witness) -> str:
     one, other = (units.ADVISORIES[i] for i in (witness.original, witness.compressed))
     angle = math.degrees(witness.theta)
     side = "left" if angle > 0 else "right"
-    return f"{witness.rho:,.0f} ft, {abs(angle):.1f}° {side}: {one}, compressed {other}"
+    seen = f"{one}, compressed {other}" if found.decision else f"d = {witness.divergence:.4g}"
+    return f"{witness.rho:,.0f} ft, {abs(angle):.1f}° {side}: {seen}"
