@@ -17,6 +17,12 @@ Attribute: TypeAlias = (
 
 LATEST_OPSET = 21
 
+COMPUTED = "simcert_computed"
+"""An attribute of nodes that a pass made: a constant operand was computed in float64, rounded."""
+
+DYNAMIC = "simcert::DynamicQuantizer"
+"""What a pass makes of DynamicQuantizeLinear together with what reads its codes and its scale."""
+
 
 @dataclass(frozen=True)
 class TensorInfo:

@@ -17,6 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from simcert.errors import ModelError
 from simcert.model import Model
+from simcert.model.graph import DYNAMIC, Graph
 from simcert.model.sample import rows_at_once
 
 Float = NDArray[np.float64]
@@ -136,7 +137,7 @@ class Runtime:
     def _find_batches(self, threads: int) -> Any | None:
         """Return a session that runs batches as the file runs single rows, or None."""
         interface = self._model.interface
-        if not interface.batches:
+        if not interface.batches or _mixes_rows(self._model.graph):
             return None
         generator = np.random.default_rng(0)
         trial = generator.standard_normal((_TRIALS, self.inputs))
@@ -152,6 +153,11 @@ class Runtime:
         scale = np.abs(expected[np.isfinite(expected)]).max(initial=0.0)
         agrees = np.allclose(found, expected, rtol=0.0, atol=_AGREEMENT * scale, equal_nan=True)
         return session if agrees else None
+
+
+def _mixes_rows(graph: Graph) -> bool:
+    """Whether an operator reads the whole batch, as a dynamic quantiser does for its scale."""
+    return any(node.operator in (DYNAMIC, "DynamicQuantizeLinear") for node in graph.nodes)
 
 
 def with_symbolic_batch(data: bytes) -> bytes:

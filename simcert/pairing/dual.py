@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simcert.functions import Identity, Quantizer, Rectifier
+from simcert.functions import DynamicQuantizer, Identity, Quantizer, Rectifier
 from simcert.model.linear import LinearMap
 from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
+from simcert.pairing.biases import unmerged
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ def align(f: Program, g: Program) -> DualProgram:
     the networks has is matched with the identity, or with the rectifier that its limit replaces, so
     that the difference is tracked through it.
     """
+    f, g = unmerged(f, g), unmerged(g, f)
     f, g = _ended_alike(f, g), _ended_alike(g, f)
     matches = _longest_common_subsequence(
         [_kind(step) for step in f.steps[1:-1]], [_kind(step) for step in g.steps[1:-1]]
@@ -197,7 +199,8 @@ def _join(f: Step, g: Step, f_operands: tuple[int, ...], g_operands: tuple[int, 
 
 
 def _is_quantizer(step: Step) -> bool:
-    return isinstance(step, Univariate) and isinstance(step.function, Quantizer)
+    quantizers = Quantizer | DynamicQuantizer
+    return isinstance(step, Univariate) and isinstance(step.function, quantizers)
 
 
 def _is_joint(node: DualNode) -> bool:

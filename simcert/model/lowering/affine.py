@@ -21,6 +21,7 @@ from simcert.model.lowering.builder import (
     Traced,
     activation,
     broadcast,
+    computed_digest,
     constant_of,
     digest_of,
     float64,
@@ -110,7 +111,8 @@ def _product(builder: Builder, node: Node, x: Traced, weight: Tensor) -> Traced:
     shape = (*x.shape[:-1], *weight.shape[1:])
     dense = Dense(matrix, outer=math.prod(x.shape[:-1]))
     zero = torch.zeros(math.prod(shape), dtype=torch.float64)
-    return builder.affine([(x.step, dense)], zero, shape, node.name)
+    digest = computed_digest(node, matrix)
+    return builder.affine([(x.step, dense)], zero, shape, node.name, digest)
 
 
 def _convolution(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -148,7 +150,8 @@ def convolve(
     )
     channels = torch.zeros(weight.shape[0], dtype=torch.float64) if bias is None else bias
     spread = channels.repeat_interleave(math.prod(spatial))
-    return builder.affine([(x.step, linear)], spread, (1, *out_shape), node.name)
+    digest = computed_digest(node, weight, channels)
+    return builder.affine([(x.step, linear)], spread, (1, *out_shape), node.name, digest)
 
 
 def _batch_normalization(

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from simcert.errors import UnsupportedOperatorError
 from simcert.functions import Function
-from simcert.model.graph import Node
+from simcert.model.graph import COMPUTED, Node
 from simcert.model.linear import (
     Diagonal,
     LinearMap,
     Selection,
+    Zero,
 )
-from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
+from simcert.model.program import Affine, Input, Noise, Product, Program, Relu, Step, Univariate
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,39 @@ class Builder:
         """Append max(x, 0)."""
         return self._append(Relu(x.step, x.size, label), x.shape)
 
-    def univariate(self, x: Traced, function: Function, label: str) -> Traced:
+    def univariate(
+        self, x: Traced, function: Function, label: str, *, rounds: bool = True
+    ) -> Traced:
         """Append a function of each element."""
-        return self._append(Univariate(x.step, function, x.size, label), x.shape)
+        return self._append(Univariate(x.step, function, x.size, label, rounds), x.shape)
 
-    def product(self, a: Traced, b: Traced, shape: Sequence[int], label: str) -> Traced:
+    def product(
+        self, a: Traced, b: Traced, shape: Sequence[int], label: str, *, rounds: bool = True
+    ) -> Traced:
         """Append a · b, element by element, both broadcast to ``shape``."""
         operands = [self.combine([(1.0, x)], shape, label).step for x in (a, b)]
-        step = Product((operands[0], operands[1]), math.prod(shape), label)
+        step = Product((operands[0], operands[1]), math.prod(shape), label, rounds)
         return self._append(step, tuple(shape))
+
+    def noisy(
+        self,
+        x: Traced,
+        noise: Sequence[tuple[Traced, float, int]],
+        label: str,
+        bias: float = 0.0,
+    ) -> Traced:
+        """Append x + bias, off by the sum of factor · (max |source|)^power in a float32 runtime."""
+        same = Selection(torch.arange(x.size), x.size)
+        sources = [source for source, _, _ in noise]
+        maps = (same, *(Zero(source.size, x.size) for source in sources))
+        step = Affine(
+            (x.step, *(source.step for source in sources)),
+            maps,
+            torch.full((x.size,), bias, dtype=torch.float64),
+            label,
+            noise=tuple(Noise(k, f, p) for k, (_, f, p) in enumerate(noise, start=1)),
+        )
+        return self._append(step, x.shape)
 
     def constant(self, value: Tensor, label: str) -> Traced:
         """Append a tensor that does not depend on the input."""
@@ -199,6 +224,11 @@ def digest_of(*constants: Tensor | float) -> str:
         digest.update(np.asarray(constant).tobytes())
         digest.update(b"|")
     return digest.hexdigest()
+
+
+def computed_digest(node: Node, *constants: Tensor) -> str:
+    """Identify the constants of a node for which a pass had to compute one; else return nothing."""
+    return digest_of(*constants) if node.integer(COMPUTED, 0) else ""
 
 
 def float64(node: Node, value: Tensor, nonzero: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from simcert.errors import UnsupportedOperatorError
-from simcert.functions import Quantizer
-from simcert.model.graph import Node
+from simcert.functions import DynamicQuantizer, Quantizer
+from simcert.model.graph import DYNAMIC, Node
 from simcert.model.linear import Diagonal
 from simcert.model.lowering.builder import (
     Builder,
@@ -90,5 +90,13 @@ def _spread(node: Node, shape: Sequence[int], parameter: Tensor) -> Tensor:
     return values.reshape(aligned).expand(*shape).reshape(-1).clone()
 
 
-LOWERINGS: dict[str, Lowering] = {"DequantizeLinear": _dequantize, "QuantizeLinear": _quantize}
+def _dynamic(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    return [builder.univariate(activation(node, inputs[0]), DynamicQuantizer(), node.name)]
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "DequantizeLinear": _dequantize,
+    "QuantizeLinear": _quantize,
+    DYNAMIC: _dynamic,
+}
 """How each operator is written, by its ONNX type."""

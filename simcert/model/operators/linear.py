@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from simcert.model.graph import Node
+from simcert.model.graph import COMPUTED, Node
 from simcert.model.operators.kernel import Kernel, table
 from simcert.model.operators.window import pad, window
 
@@ -21,8 +21,8 @@ def _gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
     return product + (c if beta == 1.0 else beta * c)
 
 
-def _matmul(node: Node, a: Tensor, b: Tensor) -> Tensor:  # noqa: ARG001
-    return torch.matmul(a, b)
+def _matmul(node: Node, a: Tensor, b: Tensor) -> Tensor:
+    return torch.matmul(a, _typed(node, b, a))
 
 
 def _conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -30,12 +30,17 @@ def _conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> 
     convolve = _CONVOLUTIONS[weight.ndim - 2]
     return convolve(
         pad(x, frame.before, frame.after, 0.0),
-        weight,
-        bias,
+        _typed(node, weight, x),
+        None if bias is None else _typed(node, bias, x),
         stride=frame.strides,
         dilation=frame.dilations,
         groups=node.integer("group", 1),
     )
+
+
+def _typed(node: Node, parameter: Tensor, x: Tensor) -> Tensor:
+    """Return a parameter that a pass computed in float64 in the type of the activation."""
+    return parameter.to(x.dtype) if node.integer(COMPUTED, 0) else parameter
 
 
 KERNELS: dict[str, Kernel] = table({"Gemm": _gemm, "MatMul": _matmul, "Conv": _conv})

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simcert.model.graph import Node
+from simcert.functions import DynamicQuantizer
+from simcert.model.graph import DYNAMIC, Node
 from simcert.model.operators.kernel import Kernel, table, unsupported
 
 
@@ -60,4 +61,12 @@ def _dequantize(node: Node, x: Tensor, scale: Tensor, zero: Tensor | None = None
     return values * _along(node, x, scale)
 
 
-KERNELS: dict[str, Kernel] = table({"DequantizeLinear": _dequantize, "QuantizeLinear": _quantize})
+def _dynamic(node: Node, x: Tensor) -> Tensor:  # noqa: ARG001
+    """Straight through, like every quantiser."""
+    value = DynamicQuantizer().value(x.detach().flatten()).reshape(x.shape)
+    return x + (value - x.detach())
+
+
+KERNELS: dict[str, Kernel] = table(
+    {"DequantizeLinear": _dequantize, "QuantizeLinear": _quantize, DYNAMIC: _dynamic}
+)

@@ -1,0 +1,204 @@
+"""Integer kernels, written as what they compute: real numbers that are quantised again.
+
+QLinearConv(x, w) is a convolution of the numbers that x and w stand for, quantised: its integer
+sums are exact. MatMulInteger and ConvInteger are read together with the scales that their sums are
+multiplied with afterwards, and DynamicQuantizeLinear together with them. So a float network and its
+integer copy have the same operators, and pairing finds them.
+
+Weights, (code − zero) · scale, are exact in float64. A bias is multiplied with two scales, which
+float64 rounds; the attribute ``simcert_computed`` says so to whoever bounds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simcert.model.graph import COMPUTED, DYNAMIC, Array, Graph, Node
+
+Float = NDArray[np.float64]
+
+
+def expand_integers(graph: Graph) -> Graph:
+    """Replace integer operators with constant weights; others stay as they are."""
+    expansion = _Expansion(graph)
+    for node in graph.nodes:
+        if node.outputs[0] not in expansion.replaced:
+            expansion.nodes.extend(expansion.expanded(node))
+    constants = {**graph.constants, **expansion.constants}
+    return replace(graph, nodes=tuple(_sorted(expansion.nodes, graph)), constants=constants)
+
+
+class _Expansion:
+    """The new nodes and constants."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.nodes: list[Node] = []
+        self.constants: dict[str, Array] = {}
+        self.replaced: set[str] = set()
+        self._made = {name: node for node in graph.nodes for name in node.outputs if name}
+        self._readers: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self._readers.setdefault(name, []).append(node)
+
+    def expanded(self, node: Node) -> list[Node]:
+        """Return what stands in the place of one node."""
+        rules: Mapping[str, Callable[[Node], list[Node] | None]] = {
+            "QLinearConv": self._convolution,
+            "QLinearMatMul": self._product,
+            "ConvInteger": self._integers,
+            "MatMulInteger": self._integers,
+        }
+        rule = rules.get(node.operator)
+        return (rule(node) if rule else None) or [node]
+
+    def _convolution(self, node: Node) -> list[Node] | None:
+        x, x_scale, x_zero, _, w_scale, *_ = node.inputs
+        weight = self._weight(node.inputs[3:6], axis=0)
+        scales = [self._constant(name) for name in (x_scale, w_scale)]
+        if weight is None or scales[0] is None or scales[1] is None:
+            return None
+        inputs = [self._real(node, x, x_scale, x_zero), self._keep(node, "weight", weight)]
+        if len(node.inputs) > 8 and node.inputs[8]:
+            bias = self._constant(node.inputs[8])
+            if bias is None:
+                return None
+            both = scales[0].astype(np.float64) * scales[1].astype(np.float64)
+            inputs.append(self._keep(node, "bias", bias.astype(np.float64) * both.reshape(-1)))
+        return self._requantised(node, "Conv", inputs, node.inputs[6:8])
+
+    def _product(self, node: Node) -> list[Node] | None:
+        left = self._real(node, *node.inputs[:3])
+        weight = self._weight(node.inputs[3:6], axis=-1)
+        right = self._real(node, *node.inputs[3:6])
+        if weight is not None:
+            right = self._keep(node, "weight", weight)
+        return self._requantised(node, "MatMul", [left, right], node.inputs[6:8])
+
+    def _requantised(
+        self, node: Node, operator: str, inputs: Sequence[str], target: Sequence[str]
+    ) -> list[Node]:
+        """Return the operator on real numbers, with the dequantisers before and a quantiser after.
+
+        ``_real`` appended the dequantisers already.
+        """
+        real = f"{node.outputs[0]}/real"
+        attributes = {**node.attributes, COMPUTED: 1}
+        product = Node(operator, node.name, tuple(inputs), (real,), attributes, node.opset)
+        quantise = Node("QuantizeLinear", node.name, (real, *target), node.outputs)
+        return [product, quantise]
+
+    def _integers(self, node: Node) -> list[Node] | None:
+        """Read a product of integers with the scale that its result is multiplied with."""
+        name, zero = node.inputs[0], (*node.inputs, "", "")[2]
+        cast = self._only_reader(node.outputs[0], "Cast")
+        scaled = self._only_reader(cast.outputs[0], "Mul") if cast else None
+        source = self._made.get(name)
+        if cast is None or scaled is None or source is None:
+            return None
+        factor = next((n for n in scaled.inputs if n != cast.outputs[0]), "")
+        axis = 0 if node.operator == "ConvInteger" else -1
+        if source.operator == "DynamicQuantizeLinear" and zero == source.outputs[2]:
+            scale = self._dynamic_factor(factor, source.outputs[1])
+            made = [Node(DYNAMIC, source.name, source.inputs, (f"{node.outputs[0]}/read",))]
+        elif source.operator == "QuantizeLinear" and zero == (*source.inputs, "")[2]:
+            static, own = self._constant(factor), self._constant(source.inputs[1])
+            if static is None or own is None or own.size != 1:
+                return None
+            scale = static.astype(np.float64) / own.astype(np.float64)
+            made = [self._reader(node, name, source.inputs[1], zero)]
+        else:
+            return None
+        codes = self._codes(node.inputs[1], (*node.inputs, "", "")[3], axis)
+        if scale is None or codes is None or not _fits(scale, codes, axis):
+            return None
+        shape = [1] * codes.ndim
+        shape[axis] = -1
+        weight = self._keep(node, "weight", codes * scale.reshape(shape if scale.size > 1 else ()))
+        operator = "Conv" if node.operator == "ConvInteger" else "MatMul"
+        inputs = (made[0].outputs[0], weight)
+        attributes = {**node.attributes, COMPUTED: 1}
+        self.replaced.update((cast.outputs[0], scaled.outputs[0]))
+        made.append(Node(operator, node.name, inputs, scaled.outputs, attributes, node.opset))
+        return made
+
+    def _dynamic_factor(self, name: str, scale: str) -> Float | None:
+        """Return c where a tensor is the dynamic scale times a constant c."""
+        if name == scale:
+            return np.ones(())
+        made = self._made.get(name)
+        if made is None or made.operator != "Mul" or scale not in made.inputs:
+            return None
+        other = next((n for n in made.inputs if n != scale), "")
+        found = self._constant(other)
+        return None if found is None else found.astype(np.float64)
+
+    def _real(self, node: Node, name: str, scale: str, zero: str) -> str:
+        """Append a dequantiser and return the tensor that codes stand for."""
+        reader = self._reader(node, name, scale, zero)
+        self.nodes.append(reader)
+        return reader.outputs[0]
+
+    def _reader(self, node: Node, name: str, scale: str, zero: str) -> Node:
+        output = f"{node.outputs[0]}/{name}/read"
+        return Node("DequantizeLinear", node.name, (name, scale, zero), (output,))
+
+    def _weight(self, names: Sequence[str], axis: int) -> Float | None:
+        """Return (code − zero) · scale in float64, which is exact; None where it is no constant."""
+        codes, scale = self._codes(names[0], names[2], axis), self._constant(names[1])
+        if codes is None or scale is None or not _fits(scale, codes, axis):
+            return None
+        shape = [1] * codes.ndim
+        shape[axis] = -1
+        return codes * scale.astype(np.float64).reshape(shape if scale.size > 1 else ())
+
+    def _codes(self, name: str, zero: str, axis: int) -> Float | None:
+        """Return code − zero in float64."""
+        codes, shift = self._constant(name), self._constant(zero) if zero else np.zeros(())
+        if codes is None or shift is None or codes.ndim < 2 or not _fits(shift, codes, axis):
+            return None
+        shape = [1] * codes.ndim
+        shape[axis] = -1
+        moved = shift.astype(np.float64).reshape(shape if shift.size > 1 else ())
+        return codes.astype(np.float64) - moved
+
+    def _constant(self, name: str) -> Array | None:
+        return self.graph.constants.get(name)
+
+    def _keep(self, node: Node, what: str, array: Array) -> str:
+        name = f"{node.outputs[0]}/{what}"
+        self.constants[name] = array
+        return name
+
+    def _only_reader(self, name: str, operator: str) -> Node | None:
+        readers = self._readers.get(name, [])
+        wanted = len(readers) == 1 and readers[0].operator == operator
+        return readers[0] if wanted and name != self.graph.output.name else None
+
+
+def _fits(parameter: Array, codes: Array, axis: int) -> bool:
+    """Whether a scale or zero point is one number, or one for each channel."""
+    return parameter.size == 1 or parameter.size == codes.shape[axis]
+
+
+def _sorted(nodes: Sequence[Node], graph: Graph) -> list[Node]:
+    """Return the nodes in topological order: a product now waits for what made its scale."""
+    known = {"", graph.input.name, *graph.constants}
+    made = {name for node in nodes for name in node.outputs}
+    waiting = list(nodes)
+    done: list[Node] = []
+    while waiting:
+        ready = [n for n in waiting if all(i in known or i not in made for i in n.inputs)]
+        if not ready:
+            return [*done, *waiting]
+        for node in ready:
+            known.update(node.outputs)
+        done.extend(ready)
+        chosen = {id(node) for node in ready}
+        waiting = [node for node in waiting if id(node) not in chosen]
+    return done
