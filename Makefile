@@ -15,7 +15,7 @@ export MKL_NUM_THREADS ?= 2
 # How many (network pair, box, point) triples `make soundness` tries for each operator.
 SIMCERT_SOUNDNESS_TRIPLES ?= 10000
 
-.PHONY: demo test lint types soundness clean
+.PHONY: fuzz demo test lint types soundness clean
 
 demo: .venv/installed
 	mkdir -p demo
@@ -38,6 +38,14 @@ types: .venv/installed-dev
 soundness: .venv/installed-dev
 	SIMCERT_SOUNDNESS_TRIPLES=$(SIMCERT_SOUNDNESS_TRIPLES) OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n 2 tests/bounds/test_containment.py
+
+# How many inputs `make fuzz` gives to the readers of models and regions.
+SIMCERT_FUZZ_RUNS ?= 100000
+
+fuzz: .venv/installed-dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[fuzz]'
+	OMP_NUM_THREADS=1 $(BIN)/python tests/security/fuzz.py \
+		-runs=$(SIMCERT_FUZZ_RUNS) -seed=1 -max_len=10000
 
 clean:
 	rm -rf .venv build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

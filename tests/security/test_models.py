@@ -55,10 +55,8 @@ finally:
     "name",
     [
         "nested_model_local_functions",
-        "external_data_through_symlink",
         "a_million_fields",
         "many_tensors_that_are_large_together",
-        "sparse_file_of_a_terabyte",
     ],
 )
 def test_a_process_ends_with_2_in_time_and_memory(tmp_path: Path, name: str) -> None:
