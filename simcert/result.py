@@ -71,6 +71,8 @@ class ModelReference:
         parameters: floating-point numbers among its constants.
         operators: how often each operator occurs after normalisation.
         compression: what the file's metadata says was done to it, first step first; unverified.
+        interface: how its inputs and outputs are made from the file's, where they are not these.
+        connection: the same in words.
         output_unit: of its outputs, as ``simcert.outputs`` in its metadata says; unverified.
     """
 
@@ -81,6 +83,8 @@ class ModelReference:
     operators: Mapping[str, int]
     compression: tuple[Mapping[str, Any], ...] = ()
     output_unit: str = "output units"
+    interface: Mapping[str, Any] | None = None
+    connection: str = ""
 
     @classmethod
     def of(cls, model: "Model") -> Self:
@@ -94,6 +98,8 @@ class ModelReference:
             operators=Counter(node.operator for node in model.graph.nodes),
             compression=recorded(model.graph.metadata),
             output_unit=_output_unit(model.graph.metadata),
+            interface=model.interface.to_dict(),
+            connection=model.interface.describe(),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -105,6 +111,7 @@ class ModelReference:
             "parameters": self.parameters,
             "operators": dict(sorted(self.operators.items())),
             "compression": [dict(step) for step in self.compression],
+            **({} if self.interface is None else {"interface": dict(self.interface)}),
         }
 
 

@@ -220,6 +220,7 @@ def _properties(model: ModelReference) -> dict[str, Any]:
         "parameters": model.parameters,
         "operators": dict(sorted(model.operators.items())),
         "compression": [dict(step) for step in model.compression],
+        **({} if model.interface is None else {"interface": dict(model.interface)}),
     }
 
 

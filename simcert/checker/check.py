@@ -238,6 +238,12 @@ class _Check:
                 raise CheckError(f"the {what} file is not the one of the certificate")
             if len(data) != size["bytes"]:
                 raise CheckError(f"the {what} file has not the stated size")
+        for what in ("original", "compressed"):
+            if "interface" in self.predicate[what]:
+                raise CannotCheckError(
+                    f"the checker reads files as they are: it knows no input maps, several inputs "
+                    f"or chosen outputs, which the {what} has"
+                )
         self.data = original, compressed
         first, self.interface = interface(original), interface(compressed)
         if (first.inputs, first.input_type) != (self.interface.inputs, self.interface.input_type):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def claim_of(
-    original: Path,
+    original: "Path | Model",
     *,
     region: Path | None,
     around: Path | None,
@@ -34,7 +34,7 @@ def claim_of(
 
     Args:
         original: the network whose number of inputs the region must have, and whose metadata
-            holds the region when no option gives one.
+            holds the region when no option gives one; a file, or what was loaded of it.
         region: file of boxes.
         around: data around which balls are put; needs ``radius``.
         radius: of the balls.
@@ -75,13 +75,15 @@ def claim_of(
         divergences,
         read_region,
     )
-    from simcert.model import load
+    from simcert.model import Model, load
 
-    model = load(original)
+    model = original if isinstance(original, Model) else load(original)
     if tolerances is None:
         compared = divergences.parse(divergence, outputs, decision or "argmax")
     else:
-        compared = divergences.parse_tolerances(tolerances, model.graph.output.size)
+        compared = divergences.parse_tolerances(
+            tolerances, model.graph.output.size, _outputs_by_name(model)
+        )
     if decision is not None and compared.unit != "disagreement":
         raise click.UsageError(f"--decision says nothing about --divergence {divergence}")
     law = distributions.parse(distribution)
@@ -105,6 +107,18 @@ def claim_of(
         confidence=confidence,
         arithmetic=arithmetic,
     )
+
+
+def _outputs_by_name(model: "Model") -> dict[str, tuple[int, ...]]:
+    """The outputs of each output tensor whose sizes are known, up to the first that is not."""
+    named: dict[str, tuple[int, ...]] = {}
+    start = 0
+    for info in model.interface.outputs:
+        if None in info.shape[1:]:
+            break
+        named[info.name] = tuple(range(start, start + info.size))
+        start += info.size
+    return named
 
 
 def _check_together(

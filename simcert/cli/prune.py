@@ -14,7 +14,10 @@ from simcert.atomic import write_atomically
 from simcert.cli.verify import verify
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_OWN = {"form", "output", "seed"}  # options of verify that mean something else here
+# Options of verify that mean something else here, or that two files of one network do not need.
+_OWN = {"form", "output", "seed", "networks"} | {
+    f"{which}_{what}" for which in ("original", "compressed") for what in ("maps", "outputs")
+}
 VERIFICATION = [
     option
     for option in verify.params

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from simcert.cli.progress import progress_line
 from simcert.cli.status import Status
@@ -111,6 +110,8 @@ def _is_given(name: str) -> bool:
 
 
 def _print(query: Query, answered: Answer, *, quiet: bool) -> None:
+    import numpy as np
+
     click.echo(answered.status)
     if answered.assignment is not None:
         for network, outputs in zip(query.networks, answered.assignment.outputs, strict=True):

@@ -32,6 +32,23 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     multiple=True,
     help="The file of a network that a VNN-LIB 2.0 query declares.",
 )
+@click.option(
+    "--original-input-map",
+    "original_maps",
+    multiple=True,
+    metavar="MAP",
+    help="How ORIGINAL's input is made of the common one, like scale=1/255,layout=nhwc-nchw.",
+)
+@click.option(
+    "--compressed-input-map", "compressed_maps", multiple=True, metavar="MAP", help="Likewise."
+)
+@click.option(
+    "--original-outputs",
+    multiple=True,
+    metavar="NAME",
+    help="Compare this tensor instead; before-softmax and before-argmax are names too.",
+)
+@click.option("--compressed-outputs", multiple=True, metavar="NAME", help="Likewise.")
 @click.option("--region", type=_FILE, help="VNN-LIB, .npz with lower and upper, or JSON.")
 @click.option("--around", type=_FILE, help="Balls around the rows of an .npy or .npz file.")
 @click.option("--radius", type=float, help="Radius of the balls, in the L-infinity norm.")
@@ -72,6 +89,10 @@ def verify(
     original: Path,
     compressed: Path | None,
     networks: tuple[tuple[str, Path], ...],
+    original_maps: tuple[str, ...],
+    compressed_maps: tuple[str, ...],
+    original_outputs: tuple[str, ...],
+    compressed_outputs: tuple[str, ...],
     samples: int | None,
     time_limit: float,
     boxes: int | None,
@@ -113,14 +134,16 @@ def verify(
     if networks:
         raise click.UsageError("--network names the networks of a query; give a .vnnlib file")
     from simcert import verification
+    from simcert.model import load
 
     read = [original, compressed, *(claim[name] for name in ("region", "around", "inputs"))]
     _check_targets(read, output, certificate)
     with progress_line(quiet=quiet) as progress:
+        f = load(original, original_maps, original_outputs)
         result = verification.verify(
-            original,
-            compressed,
-            claim_of(original, **claim),
+            f,
+            load(compressed, compressed_maps, compressed_outputs),
+            claim_of(f, **claim),
             samples=samples,
             time_limit=time_limit,
             max_boxes=boxes,

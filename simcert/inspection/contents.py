@@ -98,8 +98,8 @@ def contents_of(model: Model) -> Contents:
         sha256=model.sha256,
         bytes=len(model.data),
         opset=graph.opset,
-        inputs=(graph.input,),
-        outputs=(graph.output,),
+        inputs=model.interface.inputs,
+        outputs=model.interface.outputs,
         operators=tuple(
             OperatorUse(operator, count, support_of(operator))
             for operator, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

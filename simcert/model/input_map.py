@@ -104,6 +104,14 @@ class InputMap:
             parts.append("+ " + _numbers(self.offset))
         return ", ".join(parts) or "as it is"
 
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Refuse a map that does not fit an input of this shape.
+
+        Raises:
+            ClaimError: saying why.
+        """
+        self._factors(self._sizes(shape)[2])
+
     def apply(self, x: Float, shape: tuple[int, ...]) -> Float:
         """Map inputs.
 

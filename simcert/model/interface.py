@@ -171,6 +171,7 @@ def connected(
     Raises:
         ModelError: inputs of other types than one float type, uint8 and int8, or a selected tensor
             that is not there.
+        ClaimError: a map that does not fit its input.
     """
     outputs = graph.outputs
     if selected:
@@ -179,6 +180,8 @@ def connected(
     interface = Interface(graph.inputs, outputs, (), selected)
     every = (maps.get(info.name, IDENTITY).rounded(interface.dtype) for info in graph.inputs)
     interface = replace(interface, maps=tuple(every))
+    for info, made in zip(graph.inputs, interface.maps, strict=True):
+        made.check(info.sample)
     if interface.plain:
         return graph, interface
     before, constants = _before(interface)

@@ -162,6 +162,7 @@ def _model(model: ModelReference) -> list[str]:
     return [
         f"{Path(model.path).name} ({model.parameters:,} parameters, {model.bytes:,} bytes)",
         f"sha256 {model.sha256[:16]}…",
+        *([model.connection] if model.connection else []),
     ]
 
 

@@ -19,6 +19,7 @@ import torch
 from simcert.claim import Claim
 from simcert.errors import ClaimError
 from simcert.evidence import Evidence
+from simcert.model import Model
 from simcert.progress import Progress, Silent
 from simcert.result import ModelReference, Result, Verdict
 from simcert.verification.findings import Findings
@@ -29,8 +30,8 @@ _DEFAULT_SAMPLES = 100_000
 
 
 def verify(
-    original: str | Path,
-    compressed: str | Path,
+    original: str | Path | Model,
+    compressed: str | Path | Model,
     claim: Claim,
     *,
     samples: int | None = None,
@@ -44,8 +45,9 @@ def verify(
     """Decide a claim about two ONNX files, or say what can be shown.
 
     Args:
-        original: path of the reference network.
-        compressed: path of the network that is judged against it.
+        original: path of the reference network, or what `load` made of it with input maps or
+            chosen outputs.
+        compressed: of the network that is judged against it, likewise.
         claim: what is to be shown.
         samples: draws at most; 100,000 by default, and 0 for none.
         time_limit: seconds for everything.
@@ -71,7 +73,7 @@ def verify(
     # processes. Boxes and rows are shared among threads instead.
     torch.set_num_threads(1)
     try:
-        pair = Pair.read(Path(original), Path(compressed), claim, threads)
+        pair = Pair.read(original, compressed, claim, threads)
         evidence = Findings.gather(
             pair,
             samples=_DEFAULT_SAMPLES if samples is None else samples,

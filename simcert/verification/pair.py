@@ -64,9 +64,15 @@ class Pair:
     threads: int
 
     @classmethod
-    def read(cls, original: Path, compressed: Path, claim: Claim, threads: int) -> Pair:
+    def read(
+        cls,
+        original: str | Path | Model,
+        compressed: str | Path | Model,
+        claim: Claim,
+        threads: int,
+    ) -> Pair:
         """Read and check both files and fit the claim to them."""
-        models = load(original), load(compressed)
+        models = _loaded(original), _loaded(compressed)
         f, g = (Runtime(model, threads) for model in models)
         for what, one, other in (
             ("inputs", f.inputs, g.inputs),
@@ -75,7 +81,8 @@ class Pair:
         ):
             if one != other:
                 raise PairError(
-                    f"{original} and {compressed} cannot be compared: {what} {one} and {other}"
+                    f"{models[0].path} and {models[1].path} cannot be compared: {what} {one} and "
+                    f"{other}"
                 )
         if claim.region.inputs != f.inputs:
             raise ClaimError(
@@ -221,6 +228,10 @@ class Pair:
         return bool(d > bound + _FLOAT32_ROUNDING * size)
 
 
+def _loaded(model: str | Path | Model) -> Model:
+    return model if isinstance(model, Model) else load(model)
+
+
 def _check_arithmetic(claim: Claim, runtime: Runtime) -> None:
     """Refuse to bound in float32 what runs in less.
 
@@ -235,7 +246,9 @@ def _check_arithmetic(claim: Claim, runtime: Runtime) -> None:
 
 
 def _is_same(f: Model, g: Model) -> bool:
-    """Whether two files are one: the same bytes, and the same weights where these lie beside."""
+    """Whether two files are one: the same bytes, read in one way, and the same weights beside."""
+    if f.interface != g.interface:
+        return False
     f_constants, g_constants = f.graph.constants, g.graph.constants
     return f.sha256 == g.sha256 and all(
         name in g_constants and np.array_equal(array, g_constants[name])

@@ -103,8 +103,8 @@ def decide(
             notes.append(f"{len(query.cases) - len(results)} cases were not looked at.")
             return Answer("timeout" if left <= 0 else "unknown", None, tuple(results), tuple(notes))
         result = verify(
-            models[0].path,
-            models[-1].path,
+            models[0],
+            models[-1],
             Claim(
                 case.region(query.source),
                 divergence=case.condition(runtimes[0].outputs),
@@ -172,21 +172,25 @@ def _check(network: Network, model: Model) -> None:
     taken in row-major order.
     """
     for what, declared, actual in (
-        ("input", network.inputs, model.graph.input),
-        ("output", network.outputs, model.graph.output),
+        ("input", network.inputs, model.interface.inputs),
+        ("output", network.outputs, model.interface.outputs),
     ):
-        size = sum(tensor.size for tensor in declared)
-        if size != actual.size:
+        if len(declared) != len(actual):
             raise ModelError(
-                f"{model.path}: {what} {actual.name!r} has {actual.size} elements, but network "
-                f"{network.name!r} is declared with {size}"
+                f"{model.path} has {len(actual)} {what}s, but network {network.name!r} is declared "
+                f"with {len(declared)}"
             )
-        for tensor in declared:
-            if tensor.element not in (REAL, actual.dtype.name):
+        for tensor, own in zip(declared, actual, strict=True):
+            if tensor.size != own.size:
                 raise ModelError(
-                    f"{model.path}: {what} {actual.name!r} is of type {actual.dtype.name}, but "
+                    f"{model.path}: {what} {own.name!r} has {own.size} elements, but {tensor.name} "
+                    f"is declared with {tensor.size}"
+                )
+            if tensor.element not in (REAL, own.dtype.name):
+                raise ModelError(
+                    f"{model.path}: {what} {own.name!r} is of type {own.dtype.name}, but "
                     f"{tensor.name} is declared as {tensor.element}; declare it as "
-                    f"{actual.dtype.name} or {REAL}"
+                    f"{own.dtype.name} or {REAL}"
                 )
 
 
