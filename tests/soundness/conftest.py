@@ -7,6 +7,7 @@ another set of random networks. With either of them the figures are printed at t
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not IS_LONG:
         return
     files: dict[str, Counter[str]] = {}
-    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+    for report in chain.from_iterable(terminalreporter.stats.values()):
         for name, value in getattr(report, "user_properties", ()):
-            if name == "figures" and report.when == "teardown":
+            if name == "figures" and report.when == "teardown":  # when the count is complete
                 file, counts = value
                 files.setdefault(file, Counter()).update(counts)
     terminalreporter.section(f"figures (effort {EFFORT}, seed {SEED})")

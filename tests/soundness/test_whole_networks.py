@@ -71,6 +71,13 @@ def test_equal_files_differ_by_exactly_nothing(
         pair = Pair(f, f, tmp_path)
         claim = Claim(random_region(random, f.inputs), tolerance=0.0, arithmetic=arithmetic)
         result = verify(*pair.paths, claim, samples=0, max_boxes=50, threads=1)
+        if result.proof.stopped == "unavailable":
+            figures["equal pairs that are not bounded"] += 1
+            continue
+        if family == "quantised" and arithmetic == "float32":
+            # A quantiser's difference is not 0 yet where float32 rounds what it reads.
+            assert result.verdict in (Verdict.PROVED, Verdict.INCONCLUSIVE)
+            continue
         assert result.proof.bound == 0.0
         assert result.verdict is Verdict.PROVED
         confirm(result, pair, figures)

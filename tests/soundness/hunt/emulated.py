@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from hunt.layers import (
+    SMOOTH,
     Conv,
     Dense,
     Flatten,
@@ -23,8 +24,10 @@ from hunt.layers import (
     Network,
     Norm,
     Pool,
+    Quantiser,
     Relu,
     Residual,
+    Smooth,
 )
 
 Array = np.ndarray
@@ -102,6 +105,12 @@ class Emulated:
                 return x.reshape(len(x), -1)
             case Identity():
                 return x
+            case Smooth():
+                return SMOOTH[layer.operator](torch.from_numpy(x)).numpy()
+            case Quantiser():
+                scale = np.float32(layer.scale)
+                levels = np.clip(np.rint(x / scale) + np.float32(layer.zero), 0, 255)
+                return ((levels - np.float32(layer.zero)) * scale).astype(np.float32)
             case Residual():
                 y = x
                 for part in layer.body:

@@ -158,6 +158,45 @@ class Leaky(Layer):
 
 
 @dataclass(frozen=True)
+class Smooth(Layer):
+    """Sigmoid, Tanh, Softplus, Elu or Softsign."""
+
+    operator: str
+
+    def write(self, file: File, x: str) -> str:
+        return file.add(self.operator, x)
+
+    def run(self, x: Tensor) -> Tensor:
+        return SMOOTH[self.operator](x)
+
+
+SMOOTH: dict[str, Callable[[Tensor], Tensor]] = {
+    "Sigmoid": torch.sigmoid,
+    "Tanh": torch.tanh,
+    "Softplus": lambda x: torch.logaddexp(x, torch.zeros_like(x)),
+    "Elu": functional.elu,
+    "Softsign": functional.softsign,
+}
+
+
+@dataclass(frozen=True)
+class Quantiser(Layer):
+    """QuantizeLinear and DequantizeLinear to uint8 and back."""
+
+    scale: float
+    zero: int
+
+    def write(self, file: File, x: str) -> str:
+        scale = file.constant(np.array(self.scale))
+        zero = file.constant(np.array(self.zero, dtype=np.uint8))
+        return file.add("DequantizeLinear", file.add("QuantizeLinear", x, scale, zero), scale, zero)
+
+    def run(self, x: Tensor) -> Tensor:
+        levels = torch.clamp(torch.round(x / self.scale) + self.zero, 0, 255)
+        return (levels - self.zero) * self.scale
+
+
+@dataclass(frozen=True)
 class Pool(Layer):
     """MaxPool or AveragePool with kernel and stride of one size."""
 

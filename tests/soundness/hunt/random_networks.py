@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from hunt.layers import (
+    SMOOTH,
     Conv,
     Dense,
     Flatten,
@@ -18,8 +19,10 @@ from hunt.layers import (
     Network,
     Norm,
     Pool,
+    Quantiser,
     Relu,
     Residual,
+    Smooth,
     float32,
 )
 
@@ -86,19 +89,35 @@ def normed(random: Random) -> Network:
     return mlp(random, normed=True)
 
 
+def smooth(random: Random) -> Network:
+    """Dense layers and smooth functions."""
+    operator = str(random.choice(list(SMOOTH)))
+    return mlp(random, lambda: Smooth(operator))
+
+
+def quantised(random: Random) -> Network:
+    """Dense layers and ReLU, each followed by a quantiser of activations."""
+    network, layers = mlp(random), []
+    for layer in network.layers:
+        layers.append(layer)
+        if isinstance(layer, Relu):
+            scale = float(np.float32(10.0 ** random.uniform(-3, 0)))
+            layers.append(Quantiser(scale, int(random.choice([0, 0, 3, 128]))))
+    return replace(network, layers=tuple(layers))
+
+
 def convolutional(random: Random) -> Network:
     """One or two convolutions, perhaps with BatchNormalization, and a dense layer."""
     size, channels = int(random.integers(3, 7)), int(random.integers(1, 4))
     layers: list[Layer] = []
+    fan_in, now = channels, size
     for _ in range(random.integers(1, 3)):
-        fan_out = int(random.integers(1, 5))
-        attributes = {"stride": int(random.integers(1, 3)), "pad": int(random.integers(0, 2))}
-        kernel = int(random.integers(1, 4))
-        before = layers[0].weight.shape[1] if layers and isinstance(layers[0], Conv) else channels
-        fan_in = _channels(layers, before)
-        layers.append(_conv(random, fan_in, fan_out, min(kernel, 2), **attributes))
+        fan_out, kernel = int(random.integers(1, 5)), int(random.integers(1, 3))
+        stride, pad = int(random.integers(1, 3)), int(now == 1 or random.random() < 0.5)
+        layers.append(_conv(random, fan_in, fan_out, kernel, stride=stride, pad=pad))
         layers += [_norm(random, fan_out)] if random.random() < 0.4 else []
         layers.append(Relu())
+        fan_in, now = fan_out, (now + 2 * pad - kernel) // stride + 1
     return _headed(random, layers, (channels, size, size))
 
 
@@ -134,11 +153,6 @@ def pooling(random: Random) -> Network:
     return _headed(random, layers, (channels, size, size))
 
 
-def _channels(layers: list[Layer], default: int) -> int:
-    weights = [layer.weight for layer in layers if isinstance(layer, Conv)]
-    return int(weights[-1].shape[0]) if weights else default
-
-
 def _headed(random: Random, layers: list[Layer], shape: tuple[int, ...]) -> Network:
     """Add a flattening and a dense layer."""
     body = Network((*layers, Flatten()), shape)
@@ -153,6 +167,8 @@ FAMILIES: dict[str, Callable[[Random], Network]] = {
     "convolutional": convolutional,
     "residual": residual,
     "pooling": pooling,
+    "smooth": smooth,
+    "quantised": quantised,
 }
 
 
@@ -161,6 +177,9 @@ FAMILIES: dict[str, Callable[[Random], Network]] = {
 
 def compress(random: Random, network: Network) -> tuple[str, Network]:
     """A copy by a random method, and the method's name."""
+    if any(isinstance(layer, Quantiser) for layer in network.layers) and random.random() < 0.4:
+        kept = [layer for layer in network.layers if not isinstance(layer, Quantiser)]
+        return "unquantised", replace(network, layers=tuple(kept))
     name = str(random.choice([*METHODS, "channels"]))
     if name == "channels":
         return name, without_channels(random, network)

@@ -25,7 +25,11 @@ class Session:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+            str(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            # At every level but "none" this one quantises weights that the file holds as floats.
+            disabled_optimizers=["WeightBiasQuantization"],
         )
         (node,) = self._session.get_inputs()
         self._name, self._sample = node.name, node.shape[1:]
