@@ -213,6 +213,8 @@ class _Check:
         document.check_numbers(self.statement)
         self.predicate = self.statement["predicate"]
         self.guarantee = self.predicate["guarantee"]
+        if self.predicate["integration"] is not None:
+            raise CannotCheckError("the checker does not integrate linear bounds")
         return str(self.statement["predicateType"])
 
     def check_seal(self) -> str:
@@ -296,8 +298,6 @@ class _Check:
         if self.guarantee["quantity"] != _KINDS[kind]:
             raise CheckError(f"{self.guarantee['quantity']} does not make a claim {kind}")
         expected = self.claim.tolerance if kind == "proved" else self.claim.max_violation
-        if self.predicate["integration"] is not None:
-            raise CannotCheckError("the checker does not integrate linear bounds")
         if limit != expected:
             raise CheckError("the limit is not the one of the claim")
         if not 0 <= value <= limit:
