@@ -4,106 +4,48 @@ Of every pair of tensors (a in the original, b in the compressed network, δ = a
 intervals, and bounds of c_f·a + c_g·b + c_δ·δ by one linear function of the input, found backward:
 
     affine   a' = W a + α,  b' = V b + β,  δ' = W δ + (W − V) b + (α − β)
-    relu     s x ≤ relu(x) ≤ t x + k on [l, u], and for Δ = relu(a) − relu(b) one of
-             Δ ≤ t_a a + k_a − s_b b                   (two networks side by side)
-             Δ ≤ t_δ δ + k_δ                           (relu(a) − relu(b) ≤ max(0, δ))
-             Δ ≤ δ + relu(−a) ≤ δ + (t_a − 1) a + k_a  (relu(b) ≥ b)
-             Δ ≤ δ + (1 − s) b where a ≥ 0             (relu(b) ≥ s b, s in {0, 1})
-             whichever is least at the centre; from below with a and b exchanged
+    relu     lines and planes (``relu``)
     always   a − b − δ = 0, so coefficients of opposite sign move from a and b into δ
 
-All is float64, rounded to nearest, and holds over the reals: a sum of n products, added in any
-order, errs by at most γ_n times the sum of the absolute products, γ_n = n u/(1 − n u), u = 2^-53
-(Higham, Accuracy and Stability of Numerical Algorithms, lemma 3.1). For each tensor ``noise`` is
-γ times the largest size of the terms behind one element, and |c|·noise is added wherever a
-coefficient c passes. Sizes below 2^-400 are rounded outward to it, so that nothing underflows.
+All is float64; for what its rounding can do see ``interval``. For each tensor ``noise`` is γ times
+the largest size of the terms behind one element, and |c|·noise is added wherever a coefficient c
+passes.
+
+In float32 arithmetic a and b are what a runtime computes, W a + α + e with |e| ≤ ``_runtime_error``
+for any order of summation, with or without fused multiply-add and flushing of subnormal numbers:
+e belongs to the noise, and δ has that of both networks. If the two files hold the same graph the
+one runtime computes them in the same way, and δ = 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simcert.checker import relu
+from simcert.checker.align import PairNode, pair_up
 from simcert.checker.errors import CannotCheckError
-from simcert.checker.network import Affine, Network, Relu
-
-Float = NDArray[np.float64]
-Bool = NDArray[np.bool_]
-Index = NDArray[np.intp]
-
-UNIT = 2.0**-53
-SMALL = 2.0**-400
-"""Nonzero ends of intervals and intercepts are at least this large."""
+from simcert.checker.interval import SMALL, Bool, Float, Interval, gamma
+from simcert.checker.linear import Gather, Index, LinearMap
+from simcert.checker.program import Affine, Input, Network, Relu, Step
 
 LARGEST_INPUT, LARGEST_GROWTH = 2.0**100, 2.0**200
 
 _CHUNK = 1 << 15
 """Coefficients of one block handled at once: what stays in a core's cache."""
 
+_BATCH, _BATCH_NUMBERS = 64, 1 << 22
+"""Boxes bounded together: so many, or fewer where there are many neurons."""
 
-def gamma(n: int) -> float:
-    """Return twice γ_n: the factor 2 covers the rounding of the noise itself."""
-    if not 0 <= n * UNIT < 0.01:
-        raise ValueError(f"{n} terms are too many")
-    return 2.0 * n * UNIT / (1.0 - n * UNIT)
+_FLOAT32_UNIT, _FLOAT32_SMALLEST, _FLOAT32_LARGEST = 2.0**-24, 2.0**-126, 2.0**127
+_FLOAT32_EXTRA = 8
+"""Roundings of one term beyond its sum's: bias, scale, division, a folded BatchNormalization."""
 
-
-class Interval(NamedTuple):
-    """Ends (boxes, size)."""
-
-    lower: Float
-    upper: Float
-
-    @property
-    def size(self) -> Float:
-        """The largest absolute value."""
-        return np.maximum(np.abs(self.lower), np.abs(self.upper))
-
-    @property
-    def unstable(self) -> Bool:
-        """Whether relu bends inside."""
-        return np.logical_and(self.lower < 0, self.upper > 0)
-
-    def halves(self) -> tuple[Float, Float]:
-        """Return centre and radius that together contain the interval."""
-        centre = self.lower / 2 + self.upper / 2
-        radius = np.maximum(self.upper - centre, centre - self.lower)
-        return centre, radius * (1 + 4 * UNIT)
-
-    def meet(self, other: Interval) -> Interval:
-        """Return what both say; where rounding makes that empty, the first stays."""
-        lower, upper = np.maximum(self.lower, other.lower), np.minimum(self.upper, other.upper)
-        empty = lower > upper
-        return Interval(np.where(empty, self.lower, lower), np.where(empty, self.upper, upper))
-
-    def outward(self) -> Interval:
-        """Move the ends outward by a few units in the last place."""
-        lower = self.lower - np.abs(self.lower) * (4 * UNIT)
-        upper = self.upper + np.abs(self.upper) * (4 * UNIT)
-        return Interval(lower, upper).snapped()
-
-    def snapped(self) -> Interval:
-        """Move ends that are closer to 0 than SMALL outward, to 0 or SMALL; NaN is no bound."""
-        lower, upper = self
-        lower = np.where(np.isnan(lower), -np.inf, lower)
-        upper = np.where(np.isnan(upper), np.inf, upper)
-        lower = np.where((lower < 0) & (lower > -SMALL), -SMALL, lower)
-        lower = np.where((lower > 0) & (lower < SMALL), 0.0, lower)
-        upper = np.where((upper > 0) & (upper < SMALL), SMALL, upper)
-        upper = np.where((upper < 0) & (upper > -SMALL), 0.0, upper)
-        return Interval(lower, upper)
-
-    def minus(self, other: Interval) -> Interval:
-        """Return the interval of the difference."""
-        return Interval(self.lower - other.upper, self.upper - other.lower).outward()
-
-    def plus(self, other: Interval) -> Interval:
-        """Return the interval of the sum."""
-        return Interval(self.lower + other.lower, self.upper + other.upper).outward()
+Rows = Any
+"""Coefficients (rows, size): float64, or exact numbers that add and multiply alike."""
 
 
 class Bounds(NamedTuple):
@@ -115,115 +57,134 @@ class Bounds(NamedTuple):
     """(boxes, inputs): Σ over the functions of |coefficient| · width."""
 
 
-class _Map:
-    """An affine step W x + bias, or its difference to another, with what its rounding needs.
+class Blocks(NamedTuple):
+    """Coefficients on a, b and δ of one node; None where there are none."""
+
+    f: Rows | None = None
+    g: Rows | None = None
+    d: Rows | None = None
+
+    def plus(self, other: Blocks) -> Blocks:
+        """Return the sum."""
+        return Blocks(*(_sum(x, y) for x, y in zip(self, other, strict=True)))
+
+    def apart(self) -> Blocks:
+        """Write δ as a − b."""
+        if self.d is None:
+            return self
+        return Blocks(_sum(self.f, self.d), _sum(self.g, -self.d))
+
+
+@dataclass
+class Layer:
+    """What is known of one node on a batch of boxes: intervals, and terms for the way back.
+
+    ``noise_*`` and ``error`` (of a float32 runtime), (boxes, size), belong to affine steps;
+    ``lines_*`` (boxes, 4, size) and ``planes`` (boxes, 8, size), see ``relu``, to rectifiers.
+    """
+
+    a: Interval | None = None
+    b: Interval | None = None
+    d: Interval | None = None
+    error: Float | float = 0.0
+    noise_f: Rows | None = None
+    noise_g: Rows | None = None
+    noise_d: Rows | None = None
+    lines_f: Rows | None = None
+    lines_g: Rows | None = None
+    planes: Rows | None = None
+
+
+@dataclass
+class Batch:
+    """Boxes, and the layers so far."""
+
+    box: Interval
+    layers: list[Layer] = field(default_factory=list)
+
+
+class AffineRule:
+    """Σ W x + bias of one network, or the difference Σ (W − V) x + (α − β) of two.
 
     Args:
-        weight: W; None for the identity (``identity``) or for zero.
+        maps: one W for each operand.
         bias: (size,).
+        bias_size: at least the absolute terms that the bias is made of.
         terms: room in γ for the sums over all steps.
-        identity: whether a missing weight stands for the identity.
+        extra: further maps whose sizes |V| x count for rounding (``Affine.rounded``).
     """
 
     def __init__(
-        self, weight: Float | None, bias: Float, terms: int, *, identity: bool = True
+        self,
+        maps: Sequence[LinearMap],
+        bias: Float,
+        bias_size: Float,
+        terms: int,
+        extra: Sequence[LinearMap] = (),
     ) -> None:
-        self.weight = weight
-        self.absolute = None if weight is None else np.abs(weight)
-        self.bias = bias
-        # Forward a sum has as many terms as the weight has columns, backward as it has rows.
-        self.factor = gamma(len(bias) + (0 if weight is None else weight.shape[1]) + terms)
-        self._identity = identity
+        self.maps = [linear if linear.weight.any() else None for linear in maps]
+        self.absolute = [None if linear is None else linear.absolute for linear in self.maps]
+        self.extra = [linear.absolute for linear in extra]
+        self.bias, self.bias_size = bias, bias_size
+        # Forward a sum has as many terms as W has columns, backward as it has rows.
+        self.factor = gamma(sum(sum(linear.shape) for linear in maps) + terms)
 
-    def apply(self, x: Float) -> Float:
-        """Return W x."""
-        return self._times(x, None if self.weight is None else self.weight.T)
+    def interval(
+        self, operands: Sequence[Interval], *, bias: bool = True
+    ) -> tuple[Interval, Float, Float]:
+        """Bound W x, plus the bias if wanted.
 
-    def magnitude(self, x: Float) -> Float:
-        """Return |W| x."""
-        return self._times(x, None if self.absolute is None else self.absolute.T)
+        Returns:
+            The interval; noise; and the size Σ |W||x| + |bias| of what is added up.
+        """
+        middle = np.zeros((len(operands[0].lower), len(self.bias)))
+        radius, size = np.zeros_like(middle), np.zeros_like(middle)
+        if bias:
+            middle, size = middle + self.bias, size + self.bias_size
+        for linear, absolute, x in zip(self.maps, self.absolute, operands, strict=True):
+            if linear is None or absolute is None:
+                continue
+            centre, half = x.halves()
+            middle = middle + linear.apply(centre)
+            spread = absolute.apply(half)
+            radius, size = radius + spread, size + (absolute.apply(np.abs(centre)) + spread)
+        for linear, x in zip(self.extra, operands, strict=False):
+            size = size + linear.apply(x.size)
+        noise = self.factor * size
+        return Interval(middle - radius, middle + radius).widened(2 * noise), noise, size
 
-    def back(self, c: Float) -> Float:
-        """Return c W."""
-        return self._times(c, self.weight)
-
-    def interval(self, x: Interval, *, bias: bool = True) -> tuple[Interval, Float]:
-        """Bound W x, plus the bias if wanted; and the noise."""
-        constant = self.bias if bias else np.zeros_like(self.bias)
-        centre, radius = x.halves()
-        middle, radius = self.apply(centre) + constant, self.magnitude(radius)
-        noise = self.factor * (self.magnitude(np.abs(centre)) + radius + np.abs(constant))
-        radius = radius + 2 * noise
-        return Interval(middle - radius, middle + radius).outward(), noise
-
-    def _times(self, x: Float, matrix: Float | None) -> Float:
-        if matrix is not None:
-            return x @ matrix
-        return x if self._identity else np.zeros_like(x)
-
-
-class _Affine(NamedTuple):
-    """An affine step of both networks; ``difference`` is (W − V) x + (α − β)."""
-
-    f: _Map
-    g: _Map
-    difference: _Map
-
-
-class _Lines(NamedTuple):
-    """s x ≤ relu(x) ≤ t x + k."""
-
-    below: Float
-    slope: Float
-    intercept: Float
-
-
-@dataclass
-class _Layer:
-    """What is known of one step on a batch of boxes: intervals, and terms for the way back.
-
-    ``lines_f`` and ``lines_g`` are (boxes, 4, size): mean and half-difference of the two slopes,
-    and what c and |c| contribute to the constant. ``planes`` is (boxes, 8, size): the same for the
-    coefficients on a, b and δ, and for the constant. ``noise`` belongs to an affine step.
-    """
-
-    a: Interval
-    b: Interval
-    d: Interval
-    noise_f: Float | None = None
-    noise_g: Float | None = None
-    noise_d: Float | None = None
-    lines_f: Float | None = None
-    lines_g: Float | None = None
-    planes: Float | None = None
-
-
-@dataclass
-class _Batch:
-    box: Interval
-    layers: list[_Layer] = field(default_factory=list)
+    def back(self, c: Rows) -> list[Rows | None]:
+        """Return c W for each operand."""
+        return [None if linear is None else linear.back(c) for linear in self.maps]
 
 
 class Pair:
-    """Two networks whose steps correspond one to one, or else stand side by side.
+    """Two networks, bounded together where their steps correspond.
 
     Args:
         f: the original.
         g: the compressed network.
+        arithmetic: "real", or "float32" for what any float32 runtime computes.
+
+    Raises:
+        CannotCheckError: the numbers are too large for the checker.
     """
 
-    def __init__(self, f: Network, g: Network) -> None:
-        self.f, self.g = f, g
-        terms = 8 * max(len(f.steps), len(g.steps)) + 64
-        self._terms = terms
-        self._widest = max(step.size for step in (*f.steps, *g.steps))
-        self._maps = [[_map(step, terms) for step in network.steps] for network in (f, g)]
-        for maps in self._maps:
-            _check_growth(maps)
-        self.aligned = correspond(f, g)
-        self._steps: list[_Affine | None] = []
-        if self.aligned:
-            self._steps = [_both(one, two, terms) for one, two in zip(*self._maps, strict=True)]
+    def __init__(self, f: Network, g: Network, arithmetic: str = "real") -> None:
+        self.nodes = pair_up(f, g)
+        self.float32 = arithmetic == "float32"
+        if self.float32 and any(n.input_type != np.float32 for n in (f, g)):
+            raise CannotCheckError("float32 arithmetic of networks that take another type")
+        self.equal = f.fingerprint == g.fingerprint and all(node.alike for node in self.nodes)
+        self._terms = 8 * len(self.nodes) + 64
+        self._widest = max(node.size for node in self.nodes)
+        self.batch = max(1, min(_BATCH, _BATCH_NUMBERS // sum(node.size for node in self.nodes)))
+        _check_growth([node.f for node in self.nodes], [node.f_operands for node in self.nodes])
+        _check_growth([node.g for node in self.nodes], [node.g_operands for node in self.nodes])
+        self._f = [self._rule(node.f) for node in self.nodes]
+        self._g = [self._rule(node.g) for node in self.nodes]
+        self._difference = [self._difference_rule(node) for node in self.nodes]
+        self._refined = _refined(self.nodes)
 
     def bound(self, lower: Float, upper: Float, f: Float, g: Float, d: Float) -> Bounds:
         """Bound the functions f·c_f + g·c_g + (f − g)·c_δ of the outputs on boxes.
@@ -242,55 +203,172 @@ class Pair:
         if not box.size.max() <= LARGEST_INPUT:
             raise CannotCheckError(f"inputs above {LARGEST_INPUT} are too large for the checker")
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            if self.aligned:
-                return self._dual_bounds(box, f, g, d)
-            return self._side_by_side(box, f + d, g - d)
+            batch = Batch(box)
+            for index in range(len(self.nodes)):
+                batch.layers.append(self._forward(batch, index))
+                if index in self._refined:
+                    self._refine(batch, index)
+            return self._rows(batch, f, g, d)
+
+    # -- what exact arithmetic does in its own way ----------------------------------------------
+
+    def _lift(self, values: Float) -> Rows:
+        """Return numbers that coefficients can be multiplied with."""
+        return values
+
+    def _affine_rule(
+        self,
+        maps: Sequence[LinearMap],
+        bias: Float,
+        bias_size: Float,
+        rounded: bool,  # noqa: ARG002 - γ has room for it
+        extra: Sequence[LinearMap] = (),
+    ) -> AffineRule:
+        return AffineRule(maps, bias, bias_size, self._terms, extra)
+
+    def _relu_noise(self, size: Float) -> Float:
+        """Return what float64 may lose per unit of coefficient on relu(x)."""
+        return gamma(size.shape[1] + self._terms) * size
+
+    def _weighted(self, c: Rows, values: Rows) -> Rows:
+        """Return Σ_i c_i · value_i, row by row."""
+        return np.einsum("rn,rn->r", c, values)
+
+    def _concrete(
+        self, batch: Batch, box: Index, slopes: Blocks, constant: Rows
+    ) -> tuple[Float, Float]:
+        """Return the maximum of (c_f + c_g) x + constant on each row's box, and c_f + c_g."""
+        slope = _sum(slopes.f, slopes.g)
+        if slope is None:
+            return constant + SMALL, np.zeros((len(box), batch.box.lower.shape[1]))
+        centre, radius = batch.box.halves()
+        size = sum(np.abs(c) for c in (slopes.f, slopes.g) if c is not None)
+        end = constant + self._weighted(slope, centre[box])
+        end += self._weighted(np.abs(slope), radius[box])
+        end += gamma(4 * slope.shape[1] + 64) * self._weighted(size, batch.box.size[box]) + SMALL
+        return np.where(np.isnan(end), np.inf, end), slope
+
+    def _by_intervals(self, layer: Layer, f: Float, g: Float, d: Float) -> Interval:
+        """Bound the functions by the intervals of the outputs: exact where these are 0."""
+        parts = [(f, _known(layer.a)), (g, _known(layer.b)), (d, _known(layer.d))]
+        return _combined(parts, gamma(3 * f.shape[1] + self._terms))
+
+    def _check_lines(self, x: Interval, lines: Rows) -> None:
+        """Require the lines to hold, where that is not a matter of rounding errors."""
+
+    def _check_planes(self, before: Layer, planes: Rows) -> None:
+        """Require the planes to hold, where that is not a matter of rounding errors."""
 
     # -- forward -----------------------------------------------------------------------------
 
-    def _dual_bounds(self, box: Interval, f: Float, g: Float, d: Float) -> Bounds:
-        zero = np.zeros_like(box.lower)
-        batch = _Batch(box)
-        before = _Layer(box, box, Interval(zero, zero))
-        symbolic = False
-        for index, step in enumerate(self.f.steps):
-            both = self._steps[index]
-            layer = self._relu(before, step.size) if both is None else _forward(both, before)
-            batch.layers.append(layer)
-            if symbolic and _bends_next(self.f, index):
-                self._refine(batch, index)
-            # One matrix away from the input intervals are exact.
-            symbolic = symbolic or (both is not None and both.f.weight is not None)
-            before = layer
-        return self._rows(batch, f, g, d)
+    def _rule(self, step: Step | None) -> AffineRule | None:
+        if not isinstance(step, Affine):
+            return None
+        return self._affine_rule(step.maps, step.bias, step.bias_size, bool(step.rounded))
 
-    def _relu(self, before: _Layer, size: int) -> _Layer:
-        a, b, d = before.a, before.b, before.d
-        factor = gamma(size + self._terms)
-        lines_a, lines_b = _lines(a), _lines(b)
-        upper = _plane(a, b, d, lines_a, lines_b)
-        lower = _plane(b, a, Interval(-d.upper, -d.lower), lines_b, lines_a)
-        mirrored = np.stack([-lower[1], -lower[0], lower[2], -lower[3]])
-        largest = np.maximum(np.abs(upper), np.abs(mirrored))
-        noise = factor * (
-            largest[0] * a.size + largest[1] * b.size + largest[2] * d.size + largest[3]
-        )
-        planes = np.concatenate([(upper + mirrored) / 2, (upper - mirrored) / 2])
-        planes[7] += noise
-        return _Layer(
-            _rectified(a),
-            _rectified(b),
-            Interval(np.minimum(d.lower, 0.0), np.maximum(d.upper, 0.0)),
-            lines_f=_packed(lines_a, a.size, factor),
-            lines_g=_packed(lines_b, b.size, factor),
-            planes=np.ascontiguousarray(planes.transpose(1, 0, 2)),
-        )
+    def _difference_rule(self, node: PairNode) -> AffineRule | None:
+        """Return the rule of (W − V) x + (α − β): exact numbers, or the same rounded ones."""
+        f, g = node.f, node.g
+        if not (node.alike and isinstance(f, Affine) and isinstance(g, Affine)):
+            return None
+        maps = [m.with_weight(m.weight - n.weight) for m, n in zip(f.maps, g.maps, strict=True)]
+        bias = f.bias - g.bias
+        if f.rounded == g.rounded:
+            return self._affine_rule(maps, bias, np.abs(bias), rounded=False)
+        sizes = [
+            m.with_weight(np.abs(m.weight) + np.abs(n.weight))
+            for m, n in zip(f.maps, g.maps, strict=True)
+        ]
+        return self._affine_rule(maps, bias, f.bias_size + g.bias_size, rounded=True, extra=sizes)
 
-    def _refine(self, batch: _Batch, index: int) -> None:
+    def _forward(self, batch: Batch, index: int) -> Layer:
+        node = self.nodes[index]
+        if not batch.layers:
+            zero = np.zeros_like(batch.box.lower)
+            return Layer(batch.box, batch.box, Interval(zero, zero))
+        if node.alike and isinstance(node.f, Relu):
+            before = batch.layers[node.f_operands[0]]
+            layer = self._both_relus(before)
+            self._check_lines(_known(before.a), layer.lines_f)
+            self._check_lines(_known(before.b), layer.lines_g)
+            self._check_planes(before, layer.planes)
+            return layer
+        layer = Layer()
+        for side in ("f", "g"):
+            self._forward_alone(batch, index, side, layer)
+        if layer.a is not None and layer.b is not None:
+            layer.d = layer.a.minus(layer.b)
+            if self._difference[index] is not None:
+                self._forward_difference(batch, index, layer)
+        return layer
+
+    def _forward_alone(self, batch: Batch, index: int, side: str, layer: Layer) -> None:
+        """Bound one network's step."""
+        node, compressed = self.nodes[index], side == "g"
+        step = node.g if compressed else node.f
+        numbers = node.g_operands if compressed else node.f_operands
+        rule = (self._g if compressed else self._f)[index]
+        if step is None:
+            return
+        operands = [_own(batch.layers[number], side) for number in numbers]
+        noise = lines = None
+        if rule is None:
+            x, _, lines = self._own_relu(operands[0])
+            self._check_lines(operands[0], lines)
+        else:
+            x, found, size = rule.interval(operands)
+            if self.float32:
+                error = _runtime_error(step, size, operands)
+                x, found, layer.error = x.widened(error), found + error, layer.error + error
+            noise = self._lift(found)
+        if compressed:
+            layer.b, layer.noise_g, layer.lines_g = x, noise, lines
+        else:
+            layer.a, layer.noise_f, layer.lines_f = x, noise, lines
+
+    def _forward_difference(self, batch: Batch, index: int, layer: Layer) -> None:
+        """Bound δ' = W δ + ((W − V) b + (α − β))."""
+        node, f, own = self.nodes[index], _known(self._f[index]), _known(self._difference[index])
+        before = [batch.layers[number] for number in node.f_operands]
+        moved, noise, _ = f.interval([_known(x.d) for x in before], bias=False)
+        rest, more, _ = own.interval([_known(x.b) for x in before])
+        d, noise = moved.plus(rest), noise + more
+        if self.float32 and not self.equal:
+            d, noise = d.widened(layer.error), noise + layer.error
+        layer.d, layer.noise_d = d.meet(_known(layer.d)), self._lift(noise)
+
+    def _own_relu(self, x: Interval) -> tuple[Interval, relu.Lines, Rows]:
+        """Return the interval of relu(x), the lines around it, and the lines as they are kept."""
+        found, image = relu.lines(x), relu.rectified(x)
+        noise = self._relu_noise(x.size + found.intercept)
+        if self.float32:  # a subnormal number may be flushed to 0
+            image = Interval(np.where(image.lower < _FLOAT32_SMALLEST, 0.0, image.lower), image[1])
+            noise = noise + _FLOAT32_SMALLEST
+        return image, found, self._lift(relu.packed_lines(found, noise))
+
+    def _both_relus(self, before: Layer) -> Layer:
+        a, b, d = _known(before.a), _known(before.b), _known(before.d)
+        (image_a, one, lines_f), (image_b, two, lines_g) = self._own_relu(a), self._own_relu(b)
+        upper, lower = relu.planes(a, b, d, one, two)
+        most = np.maximum(np.abs(upper), np.abs(lower))
+        noise = self._relu_noise(most[0] * a.size + most[1] * b.size + most[2] * d.size + most[3])
+        image_d = Interval(np.minimum(d.lower, 0.0), np.maximum(d.upper, 0.0))
+        if self.float32 and not self.equal:
+            noise = noise + 2 * _FLOAT32_SMALLEST
+            image_d = image_d.widened(2 * _FLOAT32_SMALLEST)
+        planes = self._lift(relu.packed_planes(upper, lower, noise))
+        return Layer(image_a, image_b, image_d, lines_f=lines_f, lines_g=lines_g, planes=planes)
+
+    def _refine(self, batch: Batch, index: int) -> None:
         """Bound symbolically what intervals leave open in front of a rectifier."""
         layer = batch.layers[index]
+        if layer.a is not None:
+            layer.a = self._meet(batch, index, "f", layer.a, layer.a.unstable)
+        if layer.a is None or layer.b is None or layer.d is None:
+            if layer.b is not None:
+                layer.b = self._meet(batch, index, "g", layer.b, layer.b.unstable)
+            return
         a, b, d = layer.a, layer.b, layer.d
-        a = self._meet(batch, index, "f", a, a.unstable)
         b = b.meet(a.minus(d))
         settled = np.logical_or((a.lower >= 0) & (b.lower >= 0), (a.upper <= 0) & (b.upper <= 0))
         d = self._meet(batch, index, "d", d, ~settled & (d.lower < d.upper))
@@ -302,7 +380,7 @@ class Pair:
         layer.a, layer.b, layer.d = a.meet(b.plus(d)), b.meet(a.minus(d)), d
 
     def _meet(
-        self, batch: _Batch, index: int, block: str, known: Interval, wanted: Bool
+        self, batch: Batch, index: int, block: str, known: Interval, wanted: Bool
     ) -> Interval:
         """Meet an interval with symbolic bounds of the elements ``wanted`` (boxes, size)."""
         boxes, elements = np.nonzero(wanted)
@@ -312,12 +390,8 @@ class Pair:
             for sign in (1.0, -1.0):
                 unit = np.zeros((len(box), wanted.shape[1]))
                 unit[np.arange(len(box)), element] = sign
-                if block == "d":
-                    nothing = np.zeros_like(unit)
-                    found = self._dual_back(batch, index, nothing, nothing, unit, box)
-                else:
-                    found = self._own_back(batch, index, block == "g", unit, box)
-                end = _concrete(batch.box, box, *found)[0]
+                start = Blocks(**{block: self._lift(unit)})
+                end = self._carry(batch, index, start, box)[0]
                 if sign > 0:
                     upper[box, element] = np.fmin(upper[box, element], end)
                 else:
@@ -326,7 +400,7 @@ class Pair:
 
     # -- backward ----------------------------------------------------------------------------
 
-    def _rows(self, batch: _Batch, f: Float, g: Float, d: Float) -> Bounds:
+    def _rows(self, batch: Batch, f: Float, g: Float, d: Float) -> Bounds:
         """Bound the functions of the outputs: dually, side by side, and by intervals."""
         last = len(batch.layers) - 1
         boxes, rows = len(batch.box.lower), len(d)
@@ -335,246 +409,199 @@ class Pair:
         for part in self._chunks(boxes * rows):
             box, row = np.divmod(np.arange(part.start, part.stop), rows)
             for i, sign in enumerate((1.0, -1.0)):
-                cf, cg, cd = sign * f[row], sign * g[row], sign * d[row]
-                back = self._dual_back(batch, last, cf, cg, cd, box)
-                end, slope = _concrete(batch.box, box, *back)
+                start = Blocks(*(self._lift(sign * c[row]) if c.any() else None for c in (f, g, d)))
+                end, slope = self._carry(batch, last, start, box)
                 np.add.at(pull, box, np.abs(slope))
-                one = self._own_back(batch, last, False, cf + cd, box)
-                two = self._own_back(batch, last, True, cg - cd, box)
-                beside = _concrete(batch.box, box, one[0], two[1], one[2] + two[2])[0]
-                ends[i, part] = np.fmin(end, beside)
+                if start.d is not None:
+                    apart = self._carry(batch, last, start.apart(), box, apart=True)[0]
+                    end = np.fmin(end, apart)
+                ends[i, part] = end
         pull *= batch.box.upper - batch.box.lower
         lower, upper = -ends[1].reshape(boxes, rows), ends[0].reshape(boxes, rows)
-        layer, factor = batch.layers[-1], gamma(3 * f.shape[1] + self._terms)
-        by_intervals = _combined([(f, layer.a), (g, layer.b), (d, layer.d)], factor)
+        by_intervals = self._by_intervals(batch.layers[-1], f, g, d)
         return Bounds(np.fmax(lower, by_intervals.lower), np.fmin(upper, by_intervals.upper), pull)
 
-    def _own_back(
-        self, batch: _Batch, index: int, compressed: bool, c: Float, box: Index
-    ) -> tuple[Float, Float, Float]:
-        """Carry c·(tensor of one network) back to the input: coefficients of f, of g, constant."""
-        maps = self._maps[compressed]
-        constant = np.zeros(len(c))
-        for i in range(index, -1, -1):
-            layer, step = batch.layers[i], maps[i]
-            if step is None:
-                lines = layer.lines_g if compressed else layer.lines_f
-                c = _along(c, _known(lines)[box], constant)
+    def _carry(
+        self, batch: Batch, index: int, start: Blocks, box: Index, *, apart: bool = False
+    ) -> tuple[Float, Float]:
+        """Carry c_f·a + c_g·b + c_δ·δ of node ``index`` back to the input, where δ = 0.
+
+        Args:
+            batch: the boxes.
+            index: of the node.
+            start: the coefficients, (rows, size) each.
+            box: of each row.
+            apart: bound two networks side by side, moving nothing into δ.
+
+        Returns:
+            The maximum on each row's box, and the coefficients at the input.
+        """
+        pending = {index: start}
+        constant = self._lift(np.zeros(len(box)))
+        while (number := max(pending)) > 0:
+            node, blocks = self.nodes[number], pending.pop(number)
+            together = node.alike and not apart
+            if not together:
+                blocks = blocks.apart()
+            if isinstance(node.f if node.f is not None else node.g, Relu) and together:
+                constant, found = self._across(batch.layers[number], blocks, box, constant)
+                parts = [(node.f_operands[0], found)]
             else:
-                noise = layer.noise_g if compressed else layer.noise_f
-                constant += c @ step.bias + _weighted(np.abs(c), _known(noise)[box])
-                c = step.back(c)
-        nothing = np.zeros_like(c)
-        return (nothing, c, constant) if compressed else (c, nothing, constant)
+                constant, parts = self._through(batch.layers[number], number, blocks, box, constant)
+            for operand, part in parts:
+                pending[operand] = pending.get(operand, Blocks()).plus(part)
+            if not pending:
+                pending[0] = Blocks()
+        return self._concrete(batch, box, pending[0], constant)
 
-    def _dual_back(
-        self, batch: _Batch, index: int, cf: Float, cg: Float, cd: Float, box: Index
-    ) -> tuple[Float, Float, Float]:
-        """Carry c_f·a + c_g·b + c_δ·δ back to the input, where δ = 0."""
-        constant = np.zeros(len(cd))
-        for i in range(index, -1, -1):
-            layer, both = batch.layers[i], self._steps[i]
-            if both is None:
-                cf, cg, cd = _across(cf, cg, cd, layer, box, constant)
+    def _through(
+        self, layer: Layer, number: int, blocks: Blocks, box: Index, constant: Rows
+    ) -> tuple[Rows, list[tuple[int, Blocks]]]:
+        """Pass affine steps, and rectifiers of one network alone."""
+        node, parts = self.nodes[number], []
+        for side, c, step, operands, rule, noise, lines in (
+            ("f", blocks.f, node.f, node.f_operands, self._f, layer.noise_f, layer.lines_f),
+            ("g", blocks.g, node.g, node.g_operands, self._g, layer.noise_g, layer.lines_g),
+        ):
+            if c is None:
                 continue
-            f, g, difference = both
-            constant += cf @ f.bias + cg @ g.bias + cd @ difference.bias
-            constant += _weighted(np.abs(cf), _known(layer.noise_f)[box])
-            constant += _weighted(np.abs(cg), _known(layer.noise_g)[box])
-            constant += _weighted(np.abs(cd), _known(layer.noise_d)[box])
-            cf, cg, cd = f.back(cf), g.back(cg) + difference.back(cd), f.back(cd)
-        return cf, cg, constant
-
-    # -- two networks that do not correspond ---------------------------------------------------
-
-    def _side_by_side(self, box: Interval, cf: Float, cg: Float) -> Bounds:
-        """Bound c_f·f + c_g·g with each network analysed by itself."""
-        batches = [self._alone(box, compressed=False), self._alone(box, compressed=True)]
-        boxes, rows = len(box.lower), len(cf)
-        ends = np.empty((2, boxes * rows))
-        pull = np.zeros_like(box.lower)
-        for part in self._chunks(boxes * rows):
-            own, row = np.divmod(np.arange(part.start, part.stop), rows)
-            for i, sign in enumerate((1.0, -1.0)):
-                f = self._own_back(batches[0], len(self.f.steps) - 1, False, sign * cf[row], own)
-                g = self._own_back(batches[1], len(self.g.steps) - 1, True, sign * cg[row], own)
-                ends[i, part], slope = _concrete(box, own, f[0], g[1], f[2] + g[2])
-                np.add.at(pull, own, np.abs(slope))
-        pull *= box.upper - box.lower
-        return Bounds(-ends[1].reshape(boxes, rows), ends[0].reshape(boxes, rows), pull)
-
-    def _alone(self, box: Interval, *, compressed: bool) -> _Batch:
-        """Analyse one network; its tensors stand for both of a layer's."""
-        network, maps = (self.f, self.g)[compressed], self._maps[compressed]
-        batch, x = _Batch(box), box
-        for index, step in enumerate(network.steps):
-            own = maps[index]
-            if own is None:
-                lines = _packed(_lines(x), x.size, gamma(step.size + self._terms))
-                x = _rectified(x)
-                batch.layers.append(_Layer(x, x, x, lines_f=lines, lines_g=lines))
+            if isinstance(step, Relu):
+                c, constant = self._along(c, _known(lines)[box], constant)
+                parts.append((operands[0], Blocks(**{side: c})))
                 continue
-            x, noise = own.interval(x)
-            batch.layers.append(_Layer(x, x, x, noise_f=noise, noise_g=noise))
-            if _bends_next(network, index):
-                x = self._meet(batch, index, "g" if compressed else "f", x, x.unstable)
-                batch.layers[-1].a = batch.layers[-1].b = x
-        return batch
+            own = _known(rule[number])
+            constant = constant + c @ own.bias + self._weighted(abs(c), _known(noise)[box])
+            found = zip(operands, own.back(c), strict=True)
+            parts += [(operand, Blocks(**{side: row})) for operand, row in found]
+        if blocks.d is not None:
+            f, difference = _known(self._f[number]), _known(self._difference[number])
+            constant = constant + blocks.d @ difference.bias
+            constant = constant + self._weighted(abs(blocks.d), _known(layer.noise_d)[box])
+            for operand, row, own_row in zip(
+                node.f_operands, f.back(blocks.d), difference.back(blocks.d), strict=True
+            ):
+                parts.append((operand, Blocks(g=own_row, d=row)))
+        return constant, parts
+
+    def _along(self, c: Rows, terms: Rows, constant: Rows) -> tuple[Rows, Rows]:
+        """Replace coefficients on relu(x) by coefficients on x: the upper line where positive."""
+        size = abs(c)
+        constant = constant + self._weighted(c, terms[:, 2]) + self._weighted(size, terms[:, 3])
+        return c * terms[:, 0] + size * terms[:, 1], constant
+
+    def _across(
+        self, layer: Layer, blocks: Blocks, box: Index, constant: Rows
+    ) -> tuple[Rows, Blocks]:
+        """Replace coefficients on relu(a), relu(b) and Δ by coefficients on a, b and δ."""
+        f, g, d = blocks
+        if f is not None and g is not None:
+            # The median of c_f, 0 and −c_g moves: nothing unless the signs are opposite.
+            other = -g
+            low, high = np.minimum(f, other), np.maximum(f, other)
+            moved = np.maximum(low, np.minimum(high, 0))
+            f, g, d = f - moved, g + moved, _sum(d, moved)
+        if f is not None:
+            f, constant = self._along(f, _known(layer.lines_f)[box], constant)
+        if g is not None:
+            g, constant = self._along(g, _known(layer.lines_g)[box], constant)
+        if d is not None:
+            terms, size = _known(layer.planes)[box], abs(d)
+            constant = constant + self._weighted(d, terms[:, 3]) + self._weighted(size, terms[:, 7])
+            f = _sum(f, d * terms[:, 0] + size * terms[:, 4])
+            g = _sum(g, d * terms[:, 1] + size * terms[:, 5])
+            d = d * terms[:, 2] + size * terms[:, 6]
+        return constant, Blocks(f, g, d)
 
     def _chunks(self, rows: int) -> Iterator[slice]:
         size = max(1, _CHUNK // self._widest)
         return (slice(i, min(i + size, rows)) for i in range(0, rows, size))
 
 
-def correspond(f: Network, g: Network) -> bool:
-    """Whether the steps of two networks correspond one to one."""
-    return [_kind(step) for step in f.steps] == [_kind(step) for step in g.steps]
+def _sum(x: Rows | None, y: Rows | None) -> Rows | None:
+    if x is None:
+        return y
+    return x if y is None else x + y
 
 
-def _kind(step: Affine | Relu) -> tuple[int, bool, bool]:
-    """What corresponding steps share."""
-    return step.size, isinstance(step, Relu), isinstance(step, Affine) and step.weight is None
+def _known(value: Any) -> Any:
+    if value is None:
+        raise AssertionError("a layer lacks what its kind of step has")
+    return value
 
 
-def _map(step: Affine | Relu, terms: int) -> _Map | None:
-    return None if isinstance(step, Relu) else _Map(step.weight, step.bias, terms)
+def _own(layer: Layer, side: str) -> Interval:
+    known: Interval = _known(layer.a if side == "f" else layer.b)
+    return known
 
 
-def _both(f: _Map | None, g: _Map | None, terms: int) -> _Affine | None:
-    """Join two steps. W − V and α − β err by one rounding each, which γ has room for."""
-    if f is None or g is None:
-        return None
-    weight = None if f.weight is None or g.weight is None else f.weight - g.weight
-    return _Affine(f, g, _Map(weight, f.bias - g.bias, terms, identity=False))
+def _refined(nodes: Sequence[PairNode]) -> set[int]:
+    """Return the nodes that a rectifier reads, but those next to the input.
+
+    One map away from the input intervals are exact.
+    """
+    depth = [0]
+    found = set()
+    for node in nodes[1:]:
+        operands = {*node.f_operands, *node.g_operands}
+        bends = any(isinstance(step, Relu) for step in (node.f, node.g))
+        if bends:
+            found |= {o for o in operands if depth[o] > 1}
+        depth.append(max(depth[o] for o in operands) + max(map(_mixes, (node.f, node.g))))
+    return found
 
 
-def _check_growth(maps: list[_Map | None]) -> None:
+def _mixes(step: Step | None) -> int:
+    """Return 0 where intervals of single elements stay exact, 1 where those of their sums do."""
+    if isinstance(step, Affine) and len(step.maps) == 1:
+        return 0 if isinstance(step.maps[0], Gather) and step.maps[0].terms == 1 else 1
+    return 0 if step is None else 2
+
+
+def _check_growth(steps: Sequence[Step | None], operands: Sequence[tuple[int, ...]]) -> None:
     """Refuse networks in which coefficients could grow out of, or shrink into, rounding's limits.
 
-    With all products of norms below 2^200 what underflow loses, 2^-1074 a product, stays far
-    below SMALL when it reaches the end.
+    With all products of norms, over all paths, below 2^200 what underflow loses, 2^-1074 a product,
+    stays far below SMALL when it reaches the end.
     """
-    growth = 1.0
-    for own in maps:
-        if own is None:
-            growth *= 4.0
-            continue
-        if own.absolute is not None:
-            growth *= max(1.0, own.absolute.sum(axis=0).max(), own.absolute.sum(axis=1).max())
-        growth *= 1.0 if not own.bias.size or np.abs(own.bias).max() <= LARGEST_INPUT else np.inf
-    if not growth <= LARGEST_GROWTH:
-        raise CannotCheckError("the weights are too large for the checker")
+    growth: list[float] = []
+    for step, numbers in zip(steps, operands, strict=True):
+        if step is None or isinstance(step, Input):
+            growth.append(1.0)
+        elif isinstance(step, Relu):
+            growth.append(4.0 * growth[numbers[0]])
+        else:
+            maps = zip(step.maps, numbers, strict=True)
+            growth.append(sum(max(1.0, linear.norm) * growth[o] for linear, o in maps))
+            if not step.bias_size.max(initial=0.0) <= LARGEST_INPUT:
+                growth[-1] = np.inf
+        if not growth[-1] <= LARGEST_GROWTH:
+            raise CannotCheckError("the weights are too large for the checker")
 
 
-def _bends_next(network: Network, index: int) -> bool:
-    return index + 1 < len(network.steps) and isinstance(network.steps[index + 1], Relu)
+def _runtime_error(step: Step | None, size: Float, operands: Sequence[Interval]) -> Float:
+    """Return what a float32 runtime may be off by in one step, (boxes, size).
 
+    γ_m (|W||x| + |bias|) with m = terms + 8, and 2^-126 for each operand, weight, product and
+    partial sum that may be flushed to zero; infinite where a sum may overflow.
 
-def _forward(both: _Affine, before: _Layer) -> _Layer:
-    """Bound an affine step: δ' = W δ + ((W − V) b + (α − β))."""
-    a, noise_f = both.f.interval(before.a)
-    b, noise_g = both.g.interval(before.b)
-    moved, noise_moved = both.f.interval(before.d, bias=False)
-    own, noise_own = both.difference.interval(before.b)
-    d = moved.plus(own).meet(a.minus(b))
-    return _Layer(a, b, d, noise_f, noise_g, noise_moved + noise_own)
-
-
-def _known(terms: Float | None) -> Float:
-    if terms is None:
-        raise AssertionError("a layer lacks what its kind of step has")
-    return terms
-
-
-# -- relu ------------------------------------------------------------------------------------
-
-
-def _rectified(x: Interval) -> Interval:
-    return Interval(np.maximum(x.lower, 0.0), np.maximum(x.upper, 0.0))
-
-
-def _lines(x: Interval) -> _Lines:
-    """Return the lines around relu; the upper one is checked at both ends, relu being convex."""
-    lower, upper = x
-    bends = x.unstable
-    width = np.where(bends, upper - lower, 1.0)
-    slope = np.where(bends, upper / width, (lower >= 0).astype(np.float64))
-    needed = np.maximum(-slope * lower, upper - slope * upper)
-    raised = needed * (1 + 8 * UNIT) + 8 * UNIT * upper + SMALL
-    intercept = np.where(bends, raised, 0.0)
-    unbounded = ~np.isfinite(slope) | ~np.isfinite(intercept)
-    slope, intercept = np.where(unbounded, 1.0, slope), np.where(unbounded, np.inf, intercept)
-    return _Lines((upper > -lower).astype(np.float64), slope, intercept)
-
-
-def _plane(a: Interval, b: Interval, d: Interval, lines_a: _Lines, lines_b: _Lines) -> Float:
-    """Return the upper plane of relu(a) − relu(b) that is least at the centres, (4, boxes, n)."""
-    zero, one = np.zeros_like(a.lower), np.ones_like(a.lower)
-    lines_d = _lines(d)
-    active = (b.lower + b.upper < 0).astype(np.float64)
-    planes = np.stack(
-        [
-            np.stack([zero, zero, lines_d.slope, lines_d.intercept]),
-            np.stack([lines_a.slope, -lines_b.below, zero, lines_a.intercept]),
-            np.stack([lines_a.slope - 1.0, zero, one, lines_a.intercept]),
-            np.stack([zero, active, one, np.where(a.lower >= 0, 0.0, np.inf)]),
-        ]
-    )
-    centres = np.stack([x.lower / 2 + x.upper / 2 for x in (a, b, d)])
-    values = (planes[:, :3] * centres).sum(axis=1) + planes[:, 3]
-    best = np.nan_to_num(values, nan=np.inf).argmin(axis=0)
-    plane: Float = np.take_along_axis(planes, best[None, None], axis=0)[0]
-    # Equal in both networks, or inactive in both: exactly 0.
-    null = np.logical_or((d.lower >= 0) & (d.upper <= 0), (a.upper <= 0) & (b.upper <= 0))
-    return np.where(null, 0.0, plane)
-
-
-def _packed(lines: _Lines, size: Float, factor: float) -> Float:
-    """Return (boxes, 4, n): see :class:`_Layer`."""
-    half = lines.intercept / 2
-    noise = factor * (size + lines.intercept)
-    return np.stack(
-        [(lines.slope + lines.below) / 2, (lines.slope - lines.below) / 2, half, half + noise], 1
-    )
-
-
-def _along(c: Float, terms: Float, constant: Float) -> Float:
-    """Replace coefficients on relu(x) by coefficients on x: the upper line where positive."""
-    size = np.abs(c)
-    constant += _weighted(c, terms[:, 2]) + _weighted(size, terms[:, 3])
-    return c * terms[:, 0] + size * terms[:, 1]
-
-
-def _across(
-    cf: Float, cg: Float, cd: Float, layer: _Layer, box: Index, constant: Float
-) -> tuple[Float, Float, Float]:
-    """Replace coefficients on relu(a), relu(b) and Δ by coefficients on a, b and δ."""
-    # The median of c_f, 0 and −c_g moves: nothing unless the signs are opposite.
-    other = -cg
-    moved = np.maximum(np.minimum(cf, other), np.minimum(np.maximum(cf, other), 0.0))
-    cd = cd + moved
-    out_f = _along(cf - moved, _known(layer.lines_f)[box], constant)
-    out_g = _along(cg + moved, _known(layer.lines_g)[box], constant)
-    terms, size = _known(layer.planes)[box], np.abs(cd)
-    constant += _weighted(cd, terms[:, 3]) + _weighted(size, terms[:, 7])
-    out_f += cd * terms[:, 0] + size * terms[:, 4]
-    out_g += cd * terms[:, 1] + size * terms[:, 5]
-    return out_f, out_g, cd * terms[:, 2] + size * terms[:, 6]
-
-
-# -- at the input ----------------------------------------------------------------------------
-
-
-def _concrete(
-    box: Interval, index: Index, cf: Float, cg: Float, constant: Float
-) -> tuple[Float, Float]:
-    """Return the maximum of (c_f + c_g) x + constant on each row's box, and c_f + c_g."""
-    slope = cf + cg
-    centre, radius = box.halves()
-    size = _weighted(np.abs(cf) + np.abs(cg), box.size[index])
-    end = constant + _weighted(slope, centre[index]) + _weighted(np.abs(slope), radius[index])
-    end += gamma(4 * slope.shape[1] + 64) * size + SMALL
-    return np.where(np.isnan(end), np.inf, end), slope
+    Args:
+        step: the step.
+        size: Σ |W||x| + |bias|.
+        operands: intervals of the computed operands.
+    """
+    if not isinstance(step, Affine) or step.terms is None:
+        return np.zeros_like(size)
+    if step.terms == 0:
+        return np.full_like(size, 4 * _FLOAT32_SMALLEST)
+    m = step.terms + _FLOAT32_EXTRA
+    if m * _FLOAT32_UNIT > 0.5:
+        return np.full_like(size, np.inf)
+    relative = m * _FLOAT32_UNIT / (1 - m * _FLOAT32_UNIT) * (1 + 2.0**-20)
+    heaviest = sum(float(np.abs(linear.weight).max(initial=0.0)) for linear in step.maps)
+    largest = sum(x.size.max(axis=1, keepdims=True) for x in operands)
+    flushed = 2 * _FLOAT32_SMALLEST * (m * heaviest + m * largest + 2 * m)
+    error = relative * size + flushed
+    return np.where(size * (1 + 2 * relative) < _FLOAT32_LARGEST, error, np.inf)
 
 
 def _combined(parts: list[tuple[Float, Interval]], factor: float) -> Interval:
@@ -592,8 +619,3 @@ def _combined(parts: list[tuple[Float, Interval]], factor: float) -> Interval:
         np.where(np.isnan(ends.lower), -np.inf, ends.lower),
         np.where(np.isnan(ends.upper), np.inf, ends.upper),
     )
-
-
-def _weighted(c: Float, values: Float) -> Float:
-    """Return Σ_i c_i · value_i, row by row."""
-    return np.asarray(np.einsum("rn,rn->r", c, values))

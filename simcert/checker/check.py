@@ -359,7 +359,11 @@ class _Check:
         some = Leaves(leaves.lower[chosen], leaves.upper[chosen], leaves.root[chosen])
         at_most = partial(self.claim.divergence.at_most, limit=self.limit)
         bounded = settle(
-            ExactPair(*self.networks).bound, self.functions, some, at_most, f"within {self.limit}"
+            ExactPair(*self.networks, self.claim.arithmetic).bound,
+            self.functions,
+            some,
+            at_most,
+            f"within {self.limit}",
         )
         return f"{len(some)} of {len(leaves)} leaves, {bounded} boxes"
 
@@ -372,7 +376,8 @@ class _Check:
         if f.outputs != g.outputs:
             raise CheckError("the two networks have different numbers of outputs")
         self.functions = _functions(self.claim, f.outputs)
-        bounded = settle(Pair(f, g).bound, self.functions, leaves, settled, what)
+        pair = Pair(f, g, self.claim.arithmetic)
+        bounded = settle(pair.bound, self.functions, leaves, settled, what, pair.batch)
         return f"{len(leaves)} leaves, {bounded} boxes"
 
     # -- the draws ---------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from simcert.checker import document
-from simcert.checker.bounds import Float
 from simcert.checker.divergences import Divergence, parse
 from simcert.checker.errors import CannotCheckError, CheckError
+from simcert.checker.interval import Float
 
 _WEIGHT_TOLERANCE = 1e-12
 
@@ -63,6 +63,7 @@ class Claim:
         tolerance: ε.
         max_violation: p, or None.
         confidence: 1 − α.
+        arithmetic: "real", or "float32" for what any float32 runtime computes.
     """
 
     region: Region
@@ -72,6 +73,7 @@ class Claim:
     tolerance: float
     max_violation: float | None
     confidence: float
+    arithmetic: str
 
     @classmethod
     def of(cls, stated: dict[str, Any], region: Region) -> Claim:
@@ -81,7 +83,7 @@ class Claim:
             CheckError: they do not.
             CannotCheckError: a divergence, a distribution or an arithmetic that is not known.
         """
-        if stated["arithmetic"] != "real":
+        if stated["arithmetic"] not in ("real", "float32"):
             raise CannotCheckError(f"the checker does not know {stated['arithmetic']} arithmetic")
         outputs = stated["outputs"]
         if outputs is not None and (not outputs or sorted(set(outputs)) != outputs):
@@ -95,6 +97,7 @@ class Claim:
             document.number(stated["tolerance_hex"]),
             None if allowed is None else document.number(allowed),
             document.number(stated["confidence_hex"]),
+            stated["arithmetic"],
         )
         claim._check_values()
         claim._check_region(stated["region"])
@@ -147,11 +150,12 @@ class Claim:
         """Return the claim in one sentence."""
         part = "" if self.outputs is None else f"[{', '.join(map(str, self.outputs))}]"
         f, g, d = f"f(x){part}", f"g(x){part}", self.divergence
+        where = "over the reals" if self.arithmetic == "real" else "in float32"
         if self.max_violation is None:
-            return f"{d.claim(self.tolerance, f, g)}, over the reals"
+            return f"{d.claim(self.tolerance, f, g)}, {where}"
         return (
             f"P({d.event(self.tolerance, f, g)}) ≤ {self.max_violation} {self._law()}, "
-            f"with confidence {self.confidence}"
+            f"with confidence {self.confidence}, {where}"
         )
 
     def _law(self) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simcert.checker.bounds import UNIT, Bool, Float
 from simcert.checker.errors import CannotCheckError, CheckError
+from simcert.checker.interval import UNIT, Bool, Float
 
 _LN_2 = math.nextafter(math.log(2), math.inf)
 

@@ -1,6 +1,6 @@
 """Drawing again from the seeds, and running both files on the draws (``--resample``).
 
-The files run in ONNX Runtime, which is imported only here. Uniform draws need numpy alone.
+The files run in ONNX Runtime, which is imported only here.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from simcert.checker.bounds import Bool, Float
+from simcert.checker import normal
 from simcert.checker.claim import Claim
 from simcert.checker.divergences import measured
 from simcert.checker.errors import CannotCheckError, CheckError
+from simcert.checker.interval import Bool, Float
 from simcert.checker.network import Interface, interface
 from simcert.checker.statistics import Tickets
 from simcert.checker.tree import Leaves
@@ -89,11 +90,7 @@ def violations(
     runners: tuple[Runner, Runner],
     input_type: np.dtype[np.floating],
 ) -> Bool:
-    """Return which of the draws behind the bound violate, (samples,).
-
-    Raises:
-        CannotCheckError: draws of a distribution that numpy alone cannot make.
-    """
+    """Return which of the draws behind the bound violate, (samples,)."""
     count = sampling["samples"]
     if sampling["plan"]["method"] == "exhaustive":
         chunks: Iterator[Float] = iter([leaves.lower[np.flatnonzero(tickets.counts > 0)]])
@@ -140,10 +137,11 @@ def _draws(
     input_type: np.dtype[np.floating],
 ) -> Iterator[Float]:
     """Yield the chunks of draws, in order."""
-    if claim.scale is not None:
-        raise CannotCheckError("draws of a truncated normal distribution cannot be made again")
     drawn_from = np.flatnonzero(tickets.counts > 0)
     lower, upper = leaves.lower[drawn_from], leaves.upper[drawn_from]
+    region, root = claim.region, leaves.root[drawn_from]
+    centre = (region.lower / 2 + region.upper / 2)[root]
+    half_width = ((region.upper - region.lower) / 2)[root]
     cumulative = np.cumsum(tickets.counts[drawn_from])
     chunk = 0
     while True:
@@ -152,7 +150,11 @@ def _draws(
         chosen = generator.integers(cumulative[-1], size=plan["chunk"])
         leaf = np.searchsorted(cumulative, chosen, side="right")
         position = generator.random((plan["chunk"], lower.shape[1]))
-        x = lower[leaf] + (upper[leaf] - lower[leaf]) * position
+        if claim.scale is None:
+            x = lower[leaf] + (upper[leaf] - lower[leaf]) * position
+        else:
+            deviation = np.maximum(claim.scale * half_width, np.finfo(np.float64).tiny)
+            x = normal.drawn(lower[leaf], upper[leaf], centre[leaf], deviation[leaf], position)
         rounded = x.astype(input_type).astype(np.float64)
         yield np.clip(rounded, lower[leaf], upper[leaf])
         chunk += 1

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simcert.checker.bounds import Bool, Bounds, Float
+from simcert.checker.bounds import Bounds
 from simcert.checker.errors import CannotCheckError
+from simcert.checker.interval import Bool, Float
 from simcert.checker.tree import Leaves
-
-_BATCH = 64
 
 SPLITS = 10
 """How many more boxes than leaves may be bounded before the checker gives up, per leaf."""
@@ -34,7 +33,14 @@ class Functions:
     difference: Float
 
 
-def settle(bound: Bound, functions: Functions, leaves: Leaves, settled: Settled, what: str) -> int:
+def settle(
+    bound: Bound,
+    functions: Functions,
+    leaves: Leaves,
+    settled: Settled,
+    what: str,
+    batch: int = 1,
+) -> int:
     """Bound the functions on every leaf until all of it is settled.
 
     A leaf that is not settled at once is halved, as often as needed: what holds on both closed
@@ -50,7 +56,7 @@ def settle(bound: Bound, functions: Functions, leaves: Leaves, settled: Settled,
     budget = len(leaves) + max(LEAST_SPLITS, SPLITS * len(leaves))
     bounded = 0
     while len(lower):
-        now, later = slice(0, _BATCH), slice(_BATCH, None)
+        now, later = slice(0, batch), slice(batch, None)
         bounded += len(lower[now])
         if bounded > budget:
             raise CannotCheckError(

@@ -61,7 +61,7 @@ class Message:
 
     def texts(self, number: int) -> list[str]:
         """Return all strings of a repeated field."""
-        return [_text(value) for value in self._parts(number)]
+        return [_text(value) for value in self.parts(number)]
 
     def message(self, number: int) -> Message:
         """Return a message; an empty one where the field is absent."""
@@ -69,7 +69,7 @@ class Message:
 
     def messages(self, number: int) -> list[Message]:
         """Return all messages of a repeated field."""
-        return [Message(value) for value in self._parts(number)]
+        return [Message(value) for value in self.parts(number)]
 
     def integers(self, number: int) -> list[int]:
         """Return all whole numbers of a repeated field, packed or not."""
@@ -95,7 +95,8 @@ class Message:
             raise CheckError(f"not an ONNX file: field {number} occurs {len(values)} times")
         return values[0] if values else None
 
-    def _parts(self, number: int) -> list[bytes]:
+    def parts(self, number: int) -> list[bytes]:
+        """Return the bytes of all messages or strings of a repeated field."""
         return [part for part in self._repeated(number, _LENGTH) if isinstance(part, bytes)]
 
     def _repeated(self, number: int, *wires: int) -> list[Value]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simcert.checker import document
+from simcert.checker.betting import capital_reaches
 from simcert.checker.binomial import tail_at_most
 from simcert.checker.claim import Claim
 from simcert.checker.errors import CannotCheckError, CheckError
@@ -73,8 +74,10 @@ def check_plan(sampling: dict[str, Any], ledger: dict[str, Any], claim: Claim, s
     plan = sampling["plan"]
     if document.sha256(document.canonical(plan)) != sampling["plan_sha256"]:
         raise CheckError("the plan is not the one that was frozen: its digest differs")
-    if plan["method"] not in ("clopper-pearson", "exhaustive") or plan["stopping"] == "early":
+    if plan["method"] not in ("clopper-pearson", "betting", "exhaustive"):
         raise CannotCheckError(f"the checker does not know the method {plan['method']!r}")
+    if (plan["method"] == "betting") != (plan["stopping"] == "early"):
+        raise CheckError("to stop as soon as the claim is decided takes bets, and only that")
     if plan["samples"] > MAX_SAMPLES or plan["chunk"] > MAX_CHUNK:
         raise CannotCheckError("the plan is too large for the checker")
     stated = (
@@ -111,13 +114,15 @@ def check_counts(sampling: dict[str, Any]) -> None:
     plan, drawn, samples = sampling["plan"], sampling["drawn"], sampling["samples"]
     if not drawn <= plan["samples"]:
         raise CheckError("more draws than planned")
-    if sampling["stopped"] != ("planned" if drawn == plan["samples"] else "deadline"):
+    early = ("early",) if plan["stopping"] == "early" else ()
+    allowed = ("planned",) if drawn == plan["samples"] else ("deadline", *early)
+    if sampling["stopped"] not in allowed:
         raise CheckError("the reason to stop does not go with the number of draws")
     if plan["stopping"] == "planned" and drawn != plan["samples"]:
         raise CheckError("a plan that allows no deadline was cut short")
     share = document.number(sampling["share_hex"])
     expected = (drawn, 1.0)
-    if plan["method"] != "exhaustive":
+    if plan["method"] == "clopper-pearson":
         expected = next((c for c in _checkpoints(plan) if c[0] <= drawn), (0, 0.0))
     if (samples, share) != expected:
         raise CheckError("the bound is not taken at the last checkpoint that was reached")
@@ -157,7 +162,8 @@ def check_bound(
     """Require that P(d > ε) ≤ the stated bound follows from the counts.
 
     P(d > ε) ≤ F + min(P(U), W u), with F the violated and U the undecided leaves, W the weight of
-    the tickets, and u a bound of the probability that a draw violates: P(Bin(n, u) ≤ k) ≤ α.
+    the tickets, and u a bound of the probability that a draw violates: P(Bin(n, u) ≤ k) ≤ α, or
+    a capital of at least 1/α won by bets against "a draw violates with probability u".
 
     Args:
         sampling: of the certificate.
@@ -186,7 +192,8 @@ def check_bound(
     ) * Fraction(document.number(sampling["share_hex"]))
     conditional = (stated - violated) / tickets.weight
     rounded = Fraction(math.nextafter(float(conditional), 0.0))
-    if n == 0 or conditional <= 0 or not tail_at_most(k, n, rounded, alpha):
+    shown = capital_reaches if plan["method"] == "betting" else tail_at_most
+    if n == 0 or conditional <= 0 or not shown(k, n, rounded, alpha):
         raise CheckError(f"{k} violations in {n} draws do not show the stated bound of P(d > ε)")
     return f"{k} violations in {n} draws show it, with α = {float(alpha):.4g}"
 

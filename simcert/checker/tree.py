@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simcert.checker import document
-from simcert.checker.bounds import Float
 from simcert.checker.claim import Region
 from simcert.checker.errors import CheckError
+from simcert.checker.interval import Float
 
 Integer = NDArray[np.int64]
 

@@ -119,7 +119,7 @@ def test_other_shapes_stand_side_by_side(tmp_path: Path) -> None:
     values = f.evaluate(x) - g.evaluate(x)
     for kind in (Pair, ExactPair):
         pair = kind(f, g)
-        assert not pair.aligned
+        assert not pair.nodes[-1].alike
         bounds = pair.bound(lower, upper, zero, zero, np.eye(2))
         assert (bounds.lower <= values + 1e-12).all()
         assert (values <= bounds.upper + 1e-12).all()

@@ -1,7 +1,10 @@
 """Certificates of every kind pass, on the example and on the real networks."""
 
+import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -97,14 +100,14 @@ def test_an_enumeration(folder: Path, weights: list[float] | None) -> None:
     """Of four points one violates; which one it is only a run of the files can tell."""
     one, zero = np.ones((1, 1)), np.zeros(1)
     flat, ramp = (
-        write_mlp(folder / f"sigmoid_{name}.onnx", [(one, zero), (one * scale, zero)])
+        write_mlp(folder / f"atan_{name}.onnx", [(one, zero), (one * scale, zero)])
         for name, scale in (("flat", 0.0), ("ramp", 1.0))
     )
     for path in (flat, ramp):
         model = onnx.load(path)
-        model.graph.node[1].op_type = "Sigmoid"
+        model.graph.node[1].op_type = "Atan"
         onnx.save(model, path)
-    points = np.array([[-9.0], [-8.0], [0.0], [-7.0]])
+    points = np.array([[-0.0625], [0.03125], [1.0], [-0.03125]])
     region = Region.from_boxes(points, points, source="points", weights=weights)
     claim = Claim(region, tolerance=0.1, max_violation=0.4)
     certificate = certify(folder, "points", flat, ramp, claim, Verdict.CERTIFIED)
@@ -118,33 +121,114 @@ def test_networks_that_only_run_are_certified_by_draws(folder: Path) -> None:
     for name, scale in (("s1", 1.0), ("s2", 1.01)):
         path = write_mlp(folder / f"{name}.onnx", [(one * scale, zero), (one, zero)])
         model = onnx.load(path)
-        model.graph.node[1].op_type = "Sigmoid"
+        model.graph.node[1].op_type = "Atan"
         onnx.save(model, path)
         paths.append(path)
     region = Region.from_boxes([[0.0]], [[1.0]], source="unit interval")
     claim = Claim(region, tolerance=0.01, max_violation=0.01)
     certificate = certify(
-        folder, "sigmoid", paths[0], paths[1], claim, Verdict.CERTIFIED, samples=20_000
+        folder, "atan", paths[0], paths[1], claim, Verdict.CERTIFIED, samples=20_000
     )
     assert certificate.check().holds
     assert certificate.check(resample=True).holds
 
 
-def test_what_the_checker_cannot_read_is_no_pass(folder: Path) -> None:
-    """LeakyRelu is bounded by the verifier; the checker does not know it."""
-    region = Region.from_boxes([[-1.0] * 2], [[1.0] * 2], source="square")
-    paths = []
-    for name, noise in (("leaky_f", 0.0), ("leaky_g", 0.001)):
-        path = random_mlp(folder / f"{name}.onnx", [2, 8, 2], seed=1, noise=noise)
+def test_what_the_checker_cannot_read_is_no_pass(proved: Certified, tmp_path: Path) -> None:
+    """The certificate of networks with an operator that is not known, all digests made anew."""
+    files = []
+    for name, path in (("f", proved.original), ("g", proved.compressed)):
         model = onnx.load(path)
-        model.graph.node[1].op_type = "LeakyRelu"
-        onnx.save(model, path)
-        paths.append(path)
-    claim = Claim(region, tolerance=0.1)
-    report = certify(folder, "leaky", paths[0], paths[1], claim, Verdict.PROVED).check()
+        next(node for node in model.graph.node if node.op_type == "Relu").op_type = "Sinh"
+        onnx.save(model, tmp_path / f"{name}.onnx")
+        files.append((tmp_path / f"{name}.onnx").read_bytes())
+    changed = Certified(proved.path, tmp_path / "f.onnx", tmp_path / "g.onnx")
+
+    def rename(statement: dict[str, Any]) -> None:
+        predicate = statement["predicate"]
+        for owner, size, data in (
+            (predicate["original"], predicate["original"], files[0]),
+            (statement["subject"][0], predicate["compressed"], files[1]),
+        ):
+            owner["digest"]["sha256"] = hashlib.sha256(data).hexdigest()
+            size["bytes"] = len(data)
+
+    report = changed.changed(rename, tmp_path / "sinh.json")
     assert not report.holds
     assert report.cannot
-    assert "LeakyRelu" in report.steps[-1].detail
+    assert "Sinh" in report.steps[-1].detail
+
+
+@pytest.mark.parametrize(
+    ("name", "arithmetic"),
+    [
+        ("digits_mlp", "real"),
+        ("digits_mlp", "float32"),
+        ("digits_convnet", "float32"),
+        ("digits_residual", "float32"),
+    ],
+)
+def test_the_other_examples(
+    folder: Path, name: str, arithmetic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch normalisation, residual sums, concatenation, pools: around a digit."""
+    original, compressed = EXAMPLE.with_name(f"{name}.onnx"), folder / f"{name}.onnx"
+    compressed.write_bytes(pruners.quantize(original, format="qdq-weight").data)
+    with np.load(EXAMPLE.with_name("digits.npz")) as digits:
+        image = digits["images"][:1].astype(np.float64)
+    region = Region.from_boxes(image - 2.0**-12, image + 2.0**-12, source="around a digit")
+    claim = Claim(region, tolerance=1.0, arithmetic=arithmetic)
+    certificate = certify(
+        folder, f"{name}_{arithmetic}", original, compressed, claim, Verdict.PROVED
+    )
+    assert certificate.check().holds
+    monkeypatch.setattr("simcert.checker.leaves.LEAST_SPLITS", 10)
+    assert not certificate.changed(smaller(0.3), folder / "smaller.json").holds
+
+
+def smaller(factor: float) -> Callable[[dict[str, Any]], None]:
+    """State a bound that is ``factor`` times as large."""
+
+    def change(statement: dict[str, Any]) -> None:
+        guarantee = statement["predicate"]["guarantee"]
+        guarantee["value"] *= factor
+        guarantee["value_hex"] = guarantee["value"].hex()
+
+    return change
+
+
+def test_removed_channels(folder: Path) -> None:
+    """A network that lost channels is bounded in the original's shape."""
+    generator = np.random.default_rng(0)
+    weights = [generator.normal(size=shape) for shape in ((12, 3), (12, 12), (2, 12))]
+    biases = [generator.normal(size=len(w)) for w in weights]
+    kept = [0, 1, 2, 4, 5, 6, 8, 9, 11]
+    weights[2][:, [c for c in range(12) if c not in kept]] *= 1e-3
+    f = write_mlp(folder / "whole.onnx", list(zip(weights, biases, strict=True)))
+    narrow = [weights[0], weights[1][kept], weights[2][:, kept]]
+    g = write_mlp(
+        folder / "fewer.onnx",
+        list(zip(narrow, [biases[0], biases[1][kept], biases[2]], strict=True)),
+    )
+    region = Region.from_boxes([[-1.0] * 3], [[1.0] * 3], source="cube")
+    certificate = certify(folder, "fewer", f, g, Claim(region, tolerance=0.05), Verdict.PROVED)
+    assert certificate.check().holds
+
+
+def test_truncated_normal_draws_are_made_again(
+    folder: Path, example_region: Region, pruned: Path
+) -> None:
+    claim = Claim(example_region, TruncatedNormal(0.4), tolerance=0.1, max_violation=0.002)
+    certificate = certify(
+        folder,
+        "normal_draws",
+        EXAMPLE,
+        pruned,
+        claim,
+        Verdict.CERTIFIED,
+        max_boxes=100,
+        samples=20_000,
+    )
+    assert certificate.check(resample=True).holds
 
 
 @pytest.mark.parametrize("name", ["1_1", "1_5", "1_9", "2_1", "3_3", "5_3"])

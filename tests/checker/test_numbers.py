@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
+from simcert.checker import normal
+from simcert.checker.betting import capital_reaches
 from simcert.checker.binomial import tail_at_most
 from simcert.checker.claim import Claim, Region
 from simcert.checker.divergences import measured, parse
@@ -14,7 +16,7 @@ from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.mass import integral, masses
 from simcert.checker.tree import Leaves
 from simcert.claim import TruncatedNormal, divergences
-from simcert.sampling import clopper_pearson
+from simcert.sampling import betting, clopper_pearson
 
 
 @pytest.mark.parametrize("k", [0, 1, 7, 300])
@@ -24,6 +26,31 @@ def test_the_bound_of_clopper_and_pearson(k: int, n: int, alpha: float) -> None:
     upper = clopper_pearson.upper(k, n, alpha)
     assert tail_at_most(k, n, Fraction(upper), Fraction(alpha))
     assert not tail_at_most(k, n, Fraction(upper) * (1 - Fraction(1, 10**7)), Fraction(alpha))
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1000), (5, 20_000), (300, 5000), (0, 50), (70, 100)])
+@pytest.mark.parametrize("alpha", [0.3, 1e-3, 1e-9])
+def test_the_bound_by_betting(k: int, n: int, alpha: float) -> None:
+    upper = Fraction(betting.violation_upper(k, n, alpha))
+    assert capital_reaches(k, n, upper, Fraction(alpha)) or upper == 1
+    assert not capital_reaches(k, n, upper * (1 - Fraction(1, 10**6)), Fraction(alpha))
+
+
+@pytest.mark.parametrize("scale", [0.03, 0.5, 3.0])
+def test_truncated_normal_draws(scale: float) -> None:
+    """The verifier's draws once more, at leaves in the middle and far from it."""
+    generator = np.random.default_rng(0)
+    lower = generator.uniform(-1, 1, (2000, 3)).astype(np.float32)
+    width = 10.0 ** generator.uniform(-5, 0.3, lower.shape)
+    upper = np.minimum(1, lower + width).astype(np.float32).astype(np.float64)
+    lower = lower.astype(np.float64)
+    one, two = np.random.default_rng(1), np.random.default_rng(1)
+    box = np.ones_like(lower)
+    expected = TruncatedNormal(scale).sample(lower, upper, -box, box, one, len(lower))
+    found = normal.drawn(lower, upper, 0 * box, scale * box, two.random(lower.shape))
+    rounded = np.clip(found.astype(np.float32).astype(np.float64), lower, upper)
+    assert (rounded != expected).mean() < 1e-3
+    np.testing.assert_allclose(rounded, expected, rtol=1e-6, atol=1e-7)
 
 
 def test_tails_of_small_samples_are_exact() -> None:
@@ -49,7 +76,7 @@ def test_tails_at_the_ends() -> None:
 
 def claim(scale: float | None, lower: list[list[float]], upper: list[list[float]]) -> Claim:
     region = Region(np.array(lower), np.array(upper), np.full(len(lower), 1 / len(lower)))
-    return Claim(region, scale, parse("linf", None), None, 1.0, None, 0.99)
+    return Claim(region, scale, parse("linf", None), None, 1.0, None, 0.99, "real")
 
 
 def test_uniform_masses_are_exact() -> None:

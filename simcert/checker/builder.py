@@ -1,0 +1,229 @@
+"""Writing a network as steps: what the functions of ``operators`` append to."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from simcert.checker.errors import CannotCheckError
+from simcert.checker.linear import Gather, Index, LinearMap
+from simcert.checker.onnxfile import Constant
+from simcert.checker.program import Affine, Float, Input, Relu, Step
+
+LARGEST_TENSOR = 2**24
+"""Elements of one tensor."""
+
+SMALLEST, LARGEST = 2.0**-300, 2.0**300
+"""Sizes of weights that are not zero: products of these and of bounds never underflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """A tensor that depends on the input: element i is element ``index[i]`` of a step.
+
+    Movements only change ``index``, which has the tensor's shape; −1 stands for the number 0.
+    """
+
+    step: int
+    index: Index
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the tensor."""
+        return self.index.shape
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return self.index.size
+
+    def moved(self, index: Index) -> Traced:
+        """Return other elements of the same step."""
+        return Traced(self.step, index)
+
+
+Value = Traced | Constant
+
+
+def shape_of(*values: Value) -> tuple[int, ...]:
+    """Return the shape that values have together.
+
+    Raises:
+        CannotCheckError: they have none, or it is too large.
+    """
+    try:
+        shape = np.broadcast_shapes(*(value.shape for value in values))
+    except ValueError as error:
+        raise CannotCheckError(f"shapes {[v.shape for v in values]} do not fit") from error
+    if math.prod(shape) > LARGEST_TENSOR:
+        raise CannotCheckError(f"a tensor of shape {shape} is too large for the checker")
+    return shape
+
+
+def spread(values: Constant, shape: Sequence[int]) -> Float:
+    """Return constants of type float64, flat, in the shape of the tensor that they go with.
+
+    Raises:
+        CannotCheckError: whole numbers, or another shape.
+    """
+    if values.dtype != np.float64:
+        raise CannotCheckError("whole numbers where weights are expected")
+    try:
+        return np.broadcast_to(values, shape).reshape(-1).astype(np.float64)
+    except ValueError as error:
+        raise CannotCheckError(f"shapes {tuple(shape)} and {values.shape} do not fit") from error
+
+
+def digest(*constants: Constant | float) -> str:
+    """Name the constants that weights are computed from."""
+    state = hashlib.sha256()
+    for constant in constants:
+        array = np.asarray(constant)
+        state.update(repr((array.shape, str(array.dtype))).encode() + array.tobytes())
+    return state.hexdigest()
+
+
+class Builder:
+    """The steps so far; the first one is the input.
+
+    Args:
+        inputs: elements of the input.
+    """
+
+    def __init__(self, inputs: int) -> None:
+        self.steps: list[Step] = [Input(inputs)]
+        self.name = ""
+
+    def tensor(self, step: int, shape: Sequence[int]) -> Traced:
+        """Return a step's result in a shape."""
+        return Traced(step, np.arange(self.steps[step].size).reshape(shape))
+
+    def size(self, x: Traced) -> int:
+        """Return the elements of the step behind a tensor."""
+        return self.steps[x.step].size
+
+    def move(self, x: Traced, index: Index, factor: float = 1.0) -> tuple[int, LinearMap]:
+        """Return ``factor`` times elements of the step behind x, as an operand."""
+        return x.step, Gather.move(index, self.size(x), factor)
+
+    def flat(self, x: Traced) -> int:
+        """Return a step whose elements are those of x in order."""
+        index = x.index.reshape(-1)
+        if len(index) == self.size(x) and np.array_equal(index, np.arange(len(index))):
+            return x.step
+        return self.affine([self.move(x, index)], None, x.shape, terms=None).step
+
+    def affine(
+        self,
+        operands: Sequence[tuple[int, LinearMap]],
+        bias: Float | None,
+        shape: Sequence[int],
+        *,
+        terms: int | None,
+        rounded: str = "",
+        bias_size: Float | None = None,
+    ) -> Traced:
+        """Append Σ maps · operands + bias; see ``Affine``."""
+        bias = np.zeros(math.prod(shape)) if bias is None else bias
+        step = Affine(
+            tuple(operand for operand, _ in operands),
+            tuple(linear for _, linear in operands),
+            bias,
+            np.abs(bias) if bias_size is None else bias_size,
+            rounded,
+            terms,
+            self.name,
+        )
+        _check_sizes(step)
+        return self._append(step, shape)
+
+    def relu(self, x: Traced) -> Traced:
+        """Append max(x, 0)."""
+        return self._append(Relu((self.flat(x),), x.size), x.shape)
+
+    def combine(self, terms: Sequence[tuple[float, Value]], *, computed: bool = True) -> Traced:
+        """Append Σ factor · value, factors ±1.
+
+        Args:
+            terms: factors and values, one constant at most.
+            computed: whether a runtime computes this sum; otherwise it is a way to write an
+                operator that computes nothing.
+        """
+        shape = shape_of(*(value for _, value in terms))
+        operands, bias = [], None
+        for factor, value in terms:
+            if isinstance(value, Traced):
+                index = np.broadcast_to(value.index, shape)
+                operands.append(self.move(value, index, factor))
+            elif bias is not None:
+                raise CannotCheckError("the checker does not know sums of several constants")
+            else:
+                bias = factor * spread(value, shape)
+        if bias is not None and computed and (product := self._bare_product(operands)):
+            step = replace(product, bias=bias, bias_size=np.abs(bias))
+            return self._append(step, shape)
+        return self.affine(
+            operands, bias, shape, terms=len(terms) if computed and len(terms) > 1 else 0
+        )
+
+    def scale(self, x: Traced, factor: Constant, terms: int = 1, rounded: str = "") -> Traced:
+        """Append x · factor."""
+        shape = shape_of(x, factor)
+        weight = spread(factor, shape)
+        source, moved = self.move(x, np.broadcast_to(x.index, shape))
+        only_signs = not rounded and bool((np.abs(weight) == 1).all())
+        scaled = moved.with_weight(weight)
+        return self.affine(
+            [(source, scaled)], None, shape, terms=0 if only_signs else terms, rounded=rounded
+        )
+
+    def maximum(self, a: Value, b: Value) -> Traced:
+        """Append max(a, b) = b + relu(a − b)."""
+        over = self.relu(self.combine([(1.0, a), (-1.0, b)], computed=False))
+        return self.combine([(1.0, b), (1.0, over)], computed=False)
+
+    def minimum(self, a: Value, b: Value) -> Traced:
+        """Append min(a, b) = a − relu(a − b)."""
+        over = self.relu(self.combine([(1.0, a), (-1.0, b)], computed=False))
+        return self.combine([(1.0, a), (-1.0, over)], computed=False)
+
+    def finished(self, output: Traced) -> tuple[Step, ...]:
+        """Return the steps that the output depends on, the output last."""
+        last = self.flat(output)
+        if last == 0:
+            whole = np.arange(self.steps[0].size)
+            last = self.affine([self.move(output, whole)], None, whole.shape, terms=None).step
+        needed = {0, last}
+        for index in range(last, 0, -1):
+            if index in needed:
+                needed.update(self.steps[index].operands)
+        order = sorted(needed)
+        numbers = {old: new for new, old in enumerate(order)}
+        return tuple(
+            replace(step, operands=tuple(numbers[o] for o in step.operands))
+            for step in (self.steps[old] for old in order)
+        )
+
+    def _bare_product(self, operands: Sequence[tuple[int, LinearMap]]) -> Affine | None:
+        """Return the product without bias that a constant is about to be added to."""
+        if len(operands) != 1:
+            return None
+        step, (source, linear) = self.steps[operands[0][0]], operands[0]
+        whole = isinstance(linear, Gather) and linear.is_identity
+        bare = isinstance(step, Affine) and step.terms and not step.bias_size.any()
+        return step if whole and bare and isinstance(step, Affine) and source else None
+
+    def _append(self, step: Step, shape: Sequence[int]) -> Traced:
+        self.steps.append(step)
+        return self.tensor(len(self.steps) - 1, shape)
+
+
+def _check_sizes(step: Affine) -> None:
+    for numbers in (step.bias, *(linear.weight for linear in step.maps)):
+        size = np.abs(numbers[numbers != 0])
+        if size.size and not (size.min() >= SMALLEST and size.max() <= LARGEST):
+            raise CannotCheckError("a weight is too small or too large for the checker")

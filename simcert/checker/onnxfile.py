@@ -1,0 +1,298 @@
+"""What an ONNX file holds: its graph, its tensors in float64 or int64, its nodes.
+
+Only what is said exactly is read; everything else cannot be checked, which is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simcert.checker.errors import CannotCheckError, CheckError
+from simcert.checker.protobuf import Message
+
+Constant = NDArray[np.float64] | NDArray[np.int64]
+
+LARGEST_INPUT = 2**22
+"""Elements of one input sample."""
+
+_OLDEST_OPSET = 7
+"""Before it operators broadcast by an attribute of their own."""
+
+_FLOATS: dict[int, np.dtype[Any]] = {1: np.dtype("<f4"), 10: np.dtype("<f2"), 11: np.dtype("<f8")}
+_INTEGERS: dict[int, np.dtype[Any]] = {
+    2: np.dtype("u1"),
+    3: np.dtype("i1"),
+    4: np.dtype("<u2"),
+    5: np.dtype("<i2"),
+    6: np.dtype("<i4"),
+    7: np.dtype("<i8"),
+    9: np.dtype("u1"),
+}
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a file says of its input and output, whatever is between them."""
+
+    input_name: str
+    input_shape: tuple[int | None, ...]
+    input_type: np.dtype[np.floating]
+
+    @property
+    def sample(self) -> tuple[int, ...]:
+        """The shape of one sample; a symbolic size is the batch."""
+        return tuple(1 if size is None else size for size in self.input_shape)
+
+    @property
+    def inputs(self) -> int:
+        """Elements of one sample."""
+        return math.prod(self.sample)
+
+
+def interface(data: bytes) -> Interface:
+    """Read the input of a file.
+
+    Raises:
+        CheckError: the file is no ONNX model with one input of floats.
+    """
+    return File(data).interface
+
+
+class File:
+    """An ONNX file.
+
+    Args:
+        data: its bytes.
+
+    Raises:
+        CheckError: they are no ONNX model with one input of floats and one output.
+        CannotCheckError: the model uses functions, sparse tensors or data in other files.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        model = Message(data)
+        if 7 not in model:
+            raise CheckError("not an ONNX file: it holds no graph")
+        if 25 in model:
+            raise CannotCheckError("the model defines functions")
+        self._model, graph = model, model.message(7)
+        if 15 in graph:
+            raise CannotCheckError("the model has sparse initialisers")
+        self._graph = graph
+        self.opset = max(
+            (item.integer(2) for item in model.messages(8) if item.text(1) in ("", "ai.onnx")),
+            default=0,
+        )
+        self.interface = _interface(graph)
+
+    @property
+    def constants(self) -> dict[str, Constant]:
+        """The initialisers by name."""
+        found: dict[str, Constant] = {}
+        for proto in self._graph.messages(5):
+            name = proto.text(8)
+            if not name or name in found:
+                raise CheckError(f"initialiser name {name!r} is empty or used twice")
+            found[name] = tensor(proto)
+        return found
+
+    @property
+    def nodes(self) -> list[Message]:
+        """The nodes in the order of the file.
+
+        Raises:
+            CannotCheckError: their operators are of a version before 7.
+        """
+        if self.opset < _OLDEST_OPSET:
+            raise CannotCheckError(f"the checker does not know version {self.opset} of operators")
+        return self._graph.messages(1)
+
+    @property
+    def output(self) -> str:
+        """Name of the output."""
+        return _one([value.text(1) for value in self._graph.messages(12)], "output")
+
+    @property
+    def kept_channels(self) -> dict[str, list[int]]:
+        """Which channels were kept, by node, as the metadata say; nothing rests on it."""
+        texts = [p.text(2) for p in self._model.messages(14) if p.text(1) == _KEPT]
+        try:
+            kept = json.loads(texts[0]) if texts else {}
+        except (ValueError, RecursionError):
+            return {}
+        if not isinstance(kept, dict):
+            return {}
+        return {
+            name: channels
+            for name, channels in kept.items()
+            if isinstance(channels, list) and all(type(channel) is int for channel in channels)
+        }
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for files with the same graph and the same constants, whatever their names are."""
+        state = hashlib.sha256()
+
+        def add(*parts: object) -> None:
+            state.update(repr(parts).encode())
+
+        add(sorted((item.text(1), item.integer(2)) for item in self._model.messages(8)))
+        add(self.interface.input_shape, self.interface.input_type)
+        numbers = {"": "", self.interface.input_name: "input"}
+        for proto in self._graph.messages(5):
+            array = tensor(proto)
+            content = hashlib.sha256(array.tobytes()).hexdigest()
+            numbers[proto.text(8)] = f"{proto.integer(2)} {array.shape} {content}"
+        for index, node in enumerate(self._graph.messages(1)):
+            attributes = sorted((Message(part).text(1), part) for part in node.parts(5))
+            add(node.text(4), node.text(7), attributes)
+            add([numbers.get(name, "?") for name in node.texts(1)])
+            for position, name in enumerate(node.texts(2)):
+                numbers[name] = f"{index}.{position}"
+                add(bool(name))
+        add(numbers.get(self.output))
+        return state.hexdigest()
+
+
+_KEPT = "simcert.kept_channels"
+
+
+def tensor(proto: Message) -> Constant:
+    """Read a tensor.
+
+    Raises:
+        CheckError: it is malformed, or holds NaN or infinity.
+        CannotCheckError: elements of another type, or data in another file.
+    """
+    name, kind = proto.text(8), proto.integer(2)
+    if proto.messages(13) or proto.integer(14):
+        raise CannotCheckError(f"tensor {name!r} keeps its data in another file")
+    shape = proto.integers(1)
+    if any(size < 0 for size in shape):
+        raise CheckError(f"tensor {name!r} has a negative size")
+    array = _numbers(proto, name, kind)
+    if array.size != math.prod(shape):
+        raise CheckError(f"tensor {name!r} holds {array.size} numbers, its shape says {shape}")
+    if kind in _FLOATS:
+        values = array.astype(np.float64)
+        if not np.isfinite(values).all():
+            raise CheckError(f"tensor {name!r} holds NaN or infinity")
+        return values.reshape(shape)
+    return array.astype(np.int64).reshape(shape)
+
+
+class Node:
+    """A node with its attributes; each must have the type that its reader asks for."""
+
+    def __init__(self, proto: Message) -> None:
+        self.operator, self.domain, self.name = proto.text(4), proto.text(7), proto.text(3)
+        self.inputs, self.outputs = proto.texts(1), proto.texts(2)
+        attributes = proto.messages(5)
+        self._attributes = {item.text(1): item for item in attributes}
+        if len(self._attributes) != len(attributes):
+            raise CheckError(f"{self.operator} has an attribute twice")
+        self._read: set[str] = set()
+
+    def refused(self, what: str) -> CannotCheckError:
+        """Return the error that the checker does not know this use of the operator."""
+        return CannotCheckError(f"the checker does not know {self.operator} {what}")
+
+    def has(self, name: str) -> bool:
+        """Whether an attribute is there."""
+        return name in self._attributes
+
+    def integer(self, name: str, default: int) -> int:
+        """Return a whole number."""
+        item = self._attribute(name, 2)
+        return default if item is None else item.integer(3)
+
+    def integers(self, name: str, default: list[int]) -> list[int]:
+        """Return whole numbers."""
+        item = self._attribute(name, 7)
+        return default if item is None else item.integers(8)
+
+    def real(self, name: str, default: float) -> float:
+        """Return a float."""
+        item = self._attribute(name, 1)
+        value = default if item is None else item.real(2)
+        if math.isnan(value):
+            raise CheckError(f"{self.operator} with {name} = NaN")
+        return value
+
+    def text(self, name: str, default: str) -> str:
+        """Return a string."""
+        item = self._attribute(name, 3)
+        return default if item is None else item.text(4)
+
+    def tensor(self, name: str) -> Constant:
+        """Return a tensor, which must be there."""
+        item = self._attribute(name, 4)
+        if item is None or 5 not in item:
+            raise self.refused(f"without {name}")
+        return tensor(item.message(5))
+
+    def check_attributes(self) -> None:
+        """Refuse attributes that the operator's reading did not look at."""
+        if rest := sorted(self._attributes.keys() - self._read):
+            raise self.refused(f"with {', '.join(rest)}")
+
+    def _attribute(self, name: str, kind: int) -> Message | None:
+        """Return an attribute, whose declared type must be ``kind`` (AttributeProto.type)."""
+        self._read.add(name)
+        item = self._attributes.get(name)
+        if item is not None and item.integer(20) != kind:
+            raise self.refused(f"with {name} of another type")
+        return item
+
+
+def _interface(graph: Message) -> Interface:
+    constants = {proto.text(8) for proto in graph.messages(5)}
+    inputs = {value.text(1): value for value in graph.messages(11)}
+    name = _one([name for name in inputs if name not in constants], "input")
+    proto = inputs[name].message(2).message(1)
+    element = _FLOATS.get(proto.integer(1))
+    if element is None:
+        raise CannotCheckError(f"the input {name!r} is not a tensor of floats")
+    sizes = [axis.integer(1) for axis in proto.message(2).messages(1)]
+    shape = tuple(size if size > 0 else None for size in sizes)
+    if None in shape[1:]:
+        raise CannotCheckError(f"the input {name!r} has shape {shape}")
+    found = Interface(name, shape, element)
+    if found.inputs > LARGEST_INPUT:
+        raise CannotCheckError(f"the input {name!r} of shape {shape} is too large for the checker")
+    return found
+
+
+def _one(names: list[str], kind: str) -> str:
+    if len(names) != 1:
+        raise CheckError(f"the model must have exactly one {kind}, it has {len(names)}")
+    return names[0]
+
+
+def _numbers(proto: Message, name: str, kind: int) -> NDArray[np.generic]:
+    """Return the flat numbers of a tensor, from the field that holds them."""
+    element = _FLOATS.get(kind) or _INTEGERS.get(kind)
+    if element is None:
+        raise CannotCheckError(f"tensor {name!r} has elements of type {kind}")
+    if 9 in proto:
+        raw = proto.data(9)
+    elif kind == 1:
+        raw = proto.packed(4)
+    elif kind == 11:
+        raw = proto.packed(10)
+    else:
+        stored = np.array(proto.integers(7 if kind == 7 else 5), dtype=np.int64)
+        limits = np.iinfo(np.uint16 if kind == 10 else element)
+        if stored.size and not (stored.min() >= limits.min and stored.max() <= limits.max):
+            raise CheckError(f"tensor {name!r} holds a number outside the range of its type")
+        return stored.astype("<u2").view("<f2") if kind == 10 else stored
+    if len(raw) % element.itemsize:
+        raise CheckError(f"tensor {name!r} ends in the middle of a number")
+    return np.frombuffer(raw, dtype=element)
