@@ -41,7 +41,7 @@ from simcert.bounds.rounding import (
     gamma,
 )
 from simcert.model.linear import Dense, Diagonal, Selection
-from simcert.model.program import Affine, Input, Relu
+from simcert.model.program import Affine, Input, Relu, Step
 from simcert.pairing import DualNode, DualProgram
 
 Float = NDArray[np.float64]
@@ -94,10 +94,11 @@ class Known(NamedTuple):
     Attributes:
         counts: (L + 1,) how many neurons, or inputs, stay.
         active: (L + 1, N) which.
-        planes: (L, 17, N) lines and planes of those that stay, see :mod:`..relu`.
+        planes: (L, N, 17) lines and planes of those that stay, see :mod:`..relu`.
         errors: (L, 3, N) rounding of all neurons.
-        f: (L, N · N) weights of the original between those that stay.
-        g: (L, 2 · N · N) weights of the compressed network, then the differences.
+        f: (L, N · N) transposed weights of the original between those that stay.
+        g: (L, 2 · N · N) a row of those of the compressed network, a row of the differences, ….
+        g_alone: (L, N · N) those of the compressed network.
         biases: (L, 3, N) of those that stay.
         active_errors: (L, 3, N) likewise.
     """
@@ -108,21 +109,47 @@ class Known(NamedTuple):
     errors: Float
     f: Float
     g: Float
+    g_alone: Float
     biases: Float
     active_errors: Float
 
 
 class Work(NamedTuple):
-    """Room for rows of coefficients and for intervals."""
+    """Room for rows of coefficients, flat, for their constants, and for intervals (6, N)."""
 
     first: Float
     second: Float
-    b: Float
-    mixed: Float
-    nothing: Float
+    other: Float
     constant: Float
     wanted: Integer
-    intervals: Float
+    before: Float
+    after: Float
+
+
+def _room(layers: int, width: int, rows: int) -> tuple[Known, Work]:
+    """Make room for pairs with so many layers of so many neurons, and so many wanted functions."""
+    most = -(-2 * max(width, rows) // 8) * 8
+    known = Known(
+        counts=np.zeros(layers + 1, dtype=np.int64),
+        active=np.zeros((layers + 1, width), dtype=np.int64),
+        planes=np.zeros((layers, width, 17)),
+        errors=np.zeros((layers, 3, width)),
+        f=np.zeros((layers, width * width)),
+        g=np.zeros((layers, 2 * width * width)),
+        g_alone=np.zeros((layers, width * width)),
+        biases=np.zeros((layers, 3, width)),
+        active_errors=np.zeros((layers, 3, width)),
+    )
+    work = Work(
+        first=np.zeros(3 * most * width),
+        second=np.zeros(3 * most * width),
+        other=np.zeros(2 * most * width),
+        constant=np.zeros(most),
+        wanted=np.zeros(width, dtype=np.int64),
+        before=np.zeros((6, width)),
+        after=np.zeros((6, width)),
+    )
+    return known, work
 
 
 def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
@@ -149,7 +176,7 @@ def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
             return None
     if not affine or relus[-1]:
         return None
-    if not all(isinstance(node.f, Affine) and _is_dense(node.f) for node in affine):
+    if not all(_is_dense(step) for node in affine for step in (node.f, node.g)):
         return None
     count, width = len(affine), max(node.size for node in nodes)
     weights, biases = np.zeros((3, count, width, width)), np.zeros((3, count, width))
@@ -193,8 +220,11 @@ def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
     )
 
 
-def _is_dense(step: Affine) -> bool:
-    (linear,) = step.maps if len(step.maps) == 1 else (None,)
+def _is_dense(step: Step | None) -> bool:
+    """Whether a step is one matrix, without noise of its own."""
+    if not isinstance(step, Affine) or len(step.maps) != 1 or step.noise:
+        return False
+    linear = step.maps[0]
     return isinstance(linear, Diagonal | Selection) or (
         isinstance(linear, Dense) and linear.outer == 1
     )
@@ -245,94 +275,96 @@ def _chord(lower: float, upper: float) -> tuple[float, float]:
 
 @_inner
 def _plane(
-    bounds: Float, a: Float, b: Float, sign: float, plane: Float, i: int, first: int
-) -> None:
-    """Write the upper plane of relu(a) − relu(b), as :func:`..relu.difference_plane`.
+    a: tuple[float, float],
+    b: tuple[float, float],
+    delta: tuple[float, float],
+    a_line: tuple[float, float],
+    b_lower_slope: float,
+) -> tuple[float, float, float, float]:
+    """Return the upper plane of relu(a) − relu(b), as :func:`..relu.difference_plane`.
 
     Args:
-        bounds: (6,) lower a, b, δ, upper a, b, δ of one neuron, in the order that is asked about.
-        a: (3,) slope, intercept, lower slope of a.
-        b: (3,) likewise.
-        sign: −1 to write the lower plane of the exchanged difference instead.
-        plane: (17, N), where to write.
-        i: the neuron.
-        first: row of the plane's first coefficient.
+        a: lower and upper bound.
+        b: likewise.
+        delta: likewise.
+        a_line: slope and intercept of the upper line of a.
+        b_lower_slope: slope of the lower line of b.
+
+    Returns:
+        The coefficients on a, b and δ, and the constant.
     """
-    al, bl, dl, au, bu, du = bounds
-    slope, intercept = _chord(dl, du)
+    (a_lower, a_upper), (b_lower, b_upper), (d_lower, d_upper) = a, b, delta
+    slope, intercept = _chord(d_lower, d_upper)
+    if (d_upper <= 0 and d_lower >= 0) or (a_upper <= 0 and b_upper <= 0):
+        return 0.0, 0.0, 0.0, 0.0
     ca, cb, cd, constant = 0.0, 0.0, slope, intercept
-    if (du <= 0 and dl >= 0) or (au <= 0 and bu <= 0):
-        cd, constant = 0.0, 0.0
-    else:
-        am, bm, dm = (al + au) / 2, (bl + bu) / 2, (dl + du) / 2
-        value = slope * dm + intercept
-        margin = TIE * (max(abs(al), abs(au)) + max(abs(bl), abs(bu)))
-        other = a[0] * am - b[2] * bm + a[1]
+    a_middle, b_middle = (a_lower + a_upper) / 2, (b_lower + b_upper) / 2
+    d_middle = (d_lower + d_upper) / 2
+    value = slope * d_middle + intercept
+    margin = TIE * (max(abs(a_lower), abs(a_upper)) + max(abs(b_lower), abs(b_upper)))
+    other = a_line[0] * a_middle - b_lower_slope * b_middle + a_line[1]
+    if other < value - margin:
+        value, ca, cb, cd, constant = other, a_line[0], -b_lower_slope, 0.0, a_line[1]
+    other = (a_line[0] - 1) * a_middle + d_middle + a_line[1]
+    if other < value - margin:
+        value, ca, cb, cd, constant = other, a_line[0] - 1, 0.0, 1.0, a_line[1]
+    if a_lower >= 0:
+        beta = 1.0 if b_middle < 0 else 0.0
+        other = beta * b_middle + d_middle
         if other < value - margin:
-            value, ca, cb, cd, constant = other, a[0], -b[2], 0.0, a[1]
-        other = (a[0] - 1) * am + dm + a[1]
-        if other < value - margin:
-            value, ca, cb, cd, constant = other, a[0] - 1, 0.0, 1.0, a[1]
-        if al >= 0:
-            beta = 1.0 if bm < 0 else 0.0
-            other = beta * bm + dm
-            if other < value - margin:
-                ca, cb, cd, constant = 0.0, beta, 1.0, 0.0
-    if sign > 0:
-        plane[first, i], plane[first + 1, i] = ca, cb
-    else:
-        plane[first, i], plane[first + 1, i] = -cb, -ca
-    plane[first + 2, i], plane[first + 3, i] = cd, sign * constant
+            ca, cb, cd, constant = 0.0, beta, 1.0, 0.0
+    return ca, cb, cd, constant
 
 
 @_inner
-def _relax(bounds: Float, size: int, relu: bool, planes: Float, active: Integer) -> int:
+def _relax(bounds: Float, size: int, relu: bool, planes: Float, k: int, active: Integer) -> int:
     """Write lines and planes of the neurons of a layer that are not 0 in both networks.
 
     Args:
         bounds: (6, N) of what the rectifiers read.
         size: neurons of the layer.
         relu: whether there are rectifiers; without them all neurons stay.
-        planes: (17, N), written in the order of ``active``; see :mod:`..relu`.
-        active: (N,), the neurons that stay.
+        planes: (L, N, 17), written in the order of ``active``; see :mod:`..relu`.
+        k: the layer.
+        active: (L + 1, N), the neurons that stay.
 
     Returns:
         How many these are; at least one, so that no matrix is empty.
     """
     count = 0
-    own, swapped, line = np.empty(6), np.empty(6), np.empty((2, 3))
-    largest = np.empty(3)
     factor = (2 * size + 64) * UNIT_ROUNDOFF * 1.01
     for i in range(size):
-        if relu and bounds[3, i] <= 0 and bounds[4, i] <= 0:
+        a, b, delta = (bounds[0, i], bounds[3, i]), (bounds[1, i], bounds[4, i]), (0.0, 0.0)
+        if relu and a[1] <= 0 and b[1] <= 0:
             continue
-        active[count] = i
-        count += 1
+        n, count = count, count + 1
+        active[k + 1, n] = i
         if not relu:
             continue
-        n = count - 1
-        for k in range(6):
-            own[k] = bounds[k, i]
-        swapped[0], swapped[1], swapped[2] = own[1], own[0], -own[5]
-        swapped[3], swapped[4], swapped[5] = own[4], own[3], -own[2]
-        for k in range(3):
-            largest[k] = max(abs(own[k]), abs(own[3 + k]))
-        for k in range(2):
-            slope, intercept = _chord(own[k], own[3 + k])
-            lower_slope = 1.0 if own[3 + k] > -own[k] else 0.0
-            line[k, 0], line[k, 1], line[k, 2] = slope, intercept, lower_slope
-            planes[4 * k, n], planes[4 * k + 1, n] = slope, intercept
-            planes[4 * k + 2, n] = lower_slope
-            planes[4 * k + 3, n] = factor * (largest[k] + intercept)
-        _plane(own, line[0], line[1], 1.0, planes, n, 8)
-        _plane(swapped, line[1], line[0], -1.0, planes, n, 12)
-        size_of = max(abs(planes[11, n]), abs(planes[15, n]))
-        for k in range(3):
-            size_of += max(abs(planes[8 + k, n]), abs(planes[12 + k, n])) * largest[k]
-        planes[16, n] = factor * size_of
+        delta = bounds[2, i], bounds[5, i]
+        a_line, b_line = _chord(a[0], a[1]), _chord(b[0], b[1])
+        a_lower_slope = 1.0 if a[1] > -a[0] else 0.0
+        b_lower_slope = 1.0 if b[1] > -b[0] else 0.0
+        a_size, b_size = max(abs(a[0]), abs(a[1])), max(abs(b[0]), abs(b[1]))
+        d_size = max(abs(delta[0]), abs(delta[1]))
+        upper = _plane(a, b, delta, a_line, b_lower_slope)
+        lower = _plane(b, a, (-delta[1], -delta[0]), b_line, a_lower_slope)
+        planes[k, n, 0], planes[k, n, 1], planes[k, n, 2] = a_line[0], a_line[1], a_lower_slope
+        planes[k, n, 3] = factor * (a_size + a_line[1])
+        planes[k, n, 4], planes[k, n, 5], planes[k, n, 6] = b_line[0], b_line[1], b_lower_slope
+        planes[k, n, 7] = factor * (b_size + b_line[1])
+        planes[k, n, 8], planes[k, n, 9] = upper[0], upper[1]
+        planes[k, n, 10], planes[k, n, 11] = upper[2], upper[3]
+        planes[k, n, 12], planes[k, n, 13] = -lower[1], -lower[0]
+        planes[k, n, 14], planes[k, n, 15] = lower[2], -lower[3]
+        size_of = max(abs(upper[0]), abs(lower[1])) * a_size
+        size_of += max(abs(upper[1]), abs(lower[0])) * b_size
+        size_of += max(abs(upper[2]), abs(lower[2])) * d_size
+        planes[k, n, 16] = factor * (size_of + max(abs(upper[3]), abs(lower[3])))
     if count == 0:
-        active[0], count = 0, 1
-        planes[:, 0] = 0.0
+        active[k + 1, 0], count = 0, 1
+        for term in range(17):
+            planes[k, 0, term] = 0.0
     return count
 
 
@@ -344,7 +376,8 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
         What coefficients and constants may lose to underflow at this layer.
     """
     width = before.shape[1]
-    size = layers.sizes[k + 1]
+    size, columns = layers.sizes[k + 1], layers.columns
+    biases, bias_sizes, flushed = layers.biases, layers.bias_sizes, layers.flushed
     sums = np.zeros((9, width))  # W · middle, |W| · half, |W| · max |x|, each of a, b and δ
     middle, half, reach, largest = np.empty(3), np.empty(3), np.empty(3), np.zeros(3)
     lost = 0.0
@@ -357,29 +390,32 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
             reach[part] = abs(middle[part]) + half[part]
             lost += reach[part]
             largest[part] = max(largest[part], reach[part])
-        if reach[0] != 0 or reach[1] != 0 or reach[2] != 0:
-            _add_column(layers.columns[k, j], middle, half, reach, sums, size)
+        _add_operand(columns, k, j, middle, half, reach, sums, size)
     for part in range(3):
         # Products may underflow, unless the operand is zero everywhere.
         present = largest[part] != 0
         if part == 2 and layers.changed[k]:
             present = present or largest[1] != 0
         underflow = (4 * width + 16) * SMALLEST if present else 0.0
+        gamma_of, roundoff = layers.gammas[part // 2, k], 0.0
+        flush = 0.0
+        if part < 2:
+            roundoff, flush = layers.roundoff[part, k, 0], layers.roundoff[part, k, 1]
+        exact = layers.exact[k]
         for i in range(size):
-            bias = layers.biases[part, k, i]
-            bias_size = layers.bias_sizes[k, i] if part == 2 else abs(bias)
+            bias = biases[part, k, i]
+            bias_size = bias_sizes[k, i] if part == 2 else abs(bias)
             magnitude = sums[6 + part, i] + bias_size
-            error = layers.gammas[part // 2, k] * magnitude + underflow
+            error = gamma_of * magnitude + underflow
             radius = sums[3 + part, i] + 2 * error
-            if part < 2 and layers.roundoff[part, k, 0] > 0:
-                runtime = layers.roundoff[part, k, 0] * magnitude
-                runtime += layers.flushed[part, k, i] + layers.roundoff[part, k, 1] * largest[part]
+            if roundoff > 0:
+                runtime = roundoff * magnitude + flushed[part, k, i] + flush * largest[part]
                 if not magnitude < FLOAT32_LARGEST:
                     runtime = np.inf
                 runtime *= 1 + 2.0**-40
                 radius += runtime
                 error += runtime
-            if part == 2 and not layers.exact[k]:
+            if part == 2 and not exact:
                 error += errors[0, i] + errors[1, i]
                 radius += error
             errors[part, i] = error
@@ -393,22 +429,37 @@ def _forward(layers: Layers, k: int, before: Float, after: Float, errors: Float)
 
 
 @_inner
-def _add_column(
-    weights: Float, middle: Float, half: Float, reach: Float, sums: Float, size: int
+def _add_operand(
+    columns: Float,
+    k: int,
+    j: int,
+    middle: Float,
+    half: Float,
+    reach: Float,
+    sums: Float,
+    size: int,
 ) -> None:
-    """Add to the sums (9, N) of a layer what one operand gives, its weights (3, N)."""
-    for i in range(size):
-        f, g, difference = weights[0, i], weights[1, i], weights[2, i]
-        f_size, g_size, difference_size = abs(f), abs(g), abs(difference)
-        sums[0, i] += f * middle[0]
-        sums[3, i] += f_size * half[0]
-        sums[6, i] += f_size * reach[0]
-        sums[1, i] += g * middle[1]
-        sums[4, i] += g_size * half[1]
-        sums[7, i] += g_size * reach[1]
-        sums[2, i] += f * middle[2] + difference * middle[1]
-        sums[5, i] += f_size * half[2] + difference_size * half[1]
-        sums[8, i] += f_size * reach[2] + difference_size * reach[1]
+    """Add to the sums (9, N) of layer ``k`` what operand ``j`` gives.
+
+    Each loop writes one array, which keeps it a vector loop.
+    """
+    for part in range(3):
+        own, x, radius, most = part % 2, middle[part], half[part], reach[part]
+        if most != 0:
+            for i in range(size):
+                sums[part, i] += columns[k, j, own, i] * x
+            for i in range(size):
+                sums[3 + part, i] += abs(columns[k, j, own, i]) * radius
+            for i in range(size):
+                sums[6 + part, i] += abs(columns[k, j, own, i]) * most
+    x, radius, most = middle[1], half[1], reach[1]
+    if most != 0:
+        for i in range(size):
+            sums[2, i] += columns[k, j, 2, i] * x
+        for i in range(size):
+            sums[5, i] += abs(columns[k, j, 2, i]) * radius
+        for i in range(size):
+            sums[8, i] += abs(columns[k, j, 2, i]) * most
 
 
 @_inner
@@ -458,18 +509,95 @@ def _activate(before: Float, after: Float, size: int, relu: bool) -> None:
 @_inner
 def _compact(layers: Layers, k: int, known: Known) -> None:
     """Write layer ``k`` without the neurons that are 0, before it and after it."""
-    rows, columns = known.counts[k + 1], known.counts[k]
+    rows, columns = known.counts[k], known.counts[k + 1]
+    active, weights = known.active, layers.columns
+    f, g, g_alone = known.f, known.g, known.g_alone
     for row in range(rows):
-        i = known.active[k + 1, row]
+        j, place = active[k, row], row * columns
         for column in range(columns):
-            j = known.active[k, column]
-            place = row * columns + column
-            known.f[k, place] = layers.weights[0, k, i, j]
-            known.g[k, place] = layers.weights[1, k, i, j]
-            known.g[k, rows * columns + place] = layers.weights[2, k, i, j]
-        for part in range(3):
-            known.biases[k, part, row] = layers.biases[part, k, i]
-            known.active_errors[k, part, row] = known.errors[k, part, i]
+            i = active[k + 1, column]
+            f[k, place + column] = weights[k, j, 0, i]
+            g_alone[k, place + column] = g[k, 2 * place + column] = weights[k, j, 1, i]
+            g[k, 2 * place + columns + column] = weights[k, j, 2, i]
+    biases, errors = layers.biases, known.errors
+    active_biases, active_errors = known.biases, known.active_errors
+    for part in range(3):
+        for column in range(columns):
+            i = active[k + 1, column]
+            active_biases[k, part, column] = biases[part, k, i]
+            active_errors[k, part, column] = errors[k, part, i]
+
+
+@_inner
+def _along_lines(c: Float, planes: Float, k: int, part: int, constant: Float) -> None:
+    """Replace coefficients on relu(x) by coefficients on x.
+
+    Args:
+        c: (n, rows), changed in place.
+        planes: (L, N, 17), see :mod:`..relu`.
+        k: the layer.
+        part: 0 for a, 1 for b.
+        constant: (rows,), added to.
+    """
+    n, rows = c.shape
+    for i in range(n):
+        slope, intercept = planes[k, i, 4 * part], planes[k, i, 4 * part + 1]
+        lower_slope, error = planes[k, i, 4 * part + 2], planes[k, i, 4 * part + 3]
+        for row in range(rows):
+            value = c[i, row]
+            up, down = max(value, 0.0), min(value, 0.0)
+            # 0 · value: infinity or NaN must not get lost in a comparison.
+            constant[row] += up * intercept + abs(value) * error + 0.0 * value
+            c[i, row] = up * slope + down * lower_slope
+
+
+@_inner
+def _along_planes(c: Float, planes: Float, k: int, constant: Float) -> None:
+    """Replace coefficients on relu(a), relu(b), Δ by coefficients on a, b, δ.
+
+    Args:
+        c: (3 n, rows), changed in place.
+        planes: (L, N, 17), see :mod:`..relu`.
+        k: the layer.
+        constant: (rows,), added to.
+    """
+    n, rows = c.shape[0] // 3, c.shape[1]
+    for i in range(n):
+        a_slope, a_intercept = planes[k, i, 0], planes[k, i, 1]
+        a_lower, a_error = planes[k, i, 2], planes[k, i, 3]
+        b_slope, b_intercept = planes[k, i, 4], planes[k, i, 5]
+        b_lower, b_error = planes[k, i, 6], planes[k, i, 7]
+        upper_a, upper_b = planes[k, i, 8], planes[k, i, 9]
+        upper_delta, upper_constant = planes[k, i, 10], planes[k, i, 11]
+        lower_a, lower_b = planes[k, i, 12], planes[k, i, 13]
+        lower_delta, lower_constant = planes[k, i, 14], planes[k, i, 15]
+        error = planes[k, i, 16]
+        for row in range(rows):
+            cf, cg, cd = c[i, row], c[n + i, row], c[2 * n + i, row]
+            total = abs(cf) * a_error + abs(cg) * b_error + 0.0 * (cf + cg + cd)
+            # Of opposite signs, the smaller of both moves into δ, with the sign of c_f.
+            moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
+            cf, cg, cd = cf - moved, cg + moved, cd + moved
+            f_up, f_down = max(cf, 0.0), min(cf, 0.0)
+            g_up, g_down = max(cg, 0.0), min(cg, 0.0)
+            up, down = max(cd, 0.0), min(cd, 0.0)
+            total += f_up * a_intercept + g_up * b_intercept
+            total += up * upper_constant + down * lower_constant + (up - down) * error
+            constant[row] += total
+            c[i, row] = f_up * a_slope + f_down * a_lower + up * upper_a + down * lower_a
+            c[n + i, row] = g_up * b_slope + g_down * b_lower + up * upper_b + down * lower_b
+            c[2 * n + i, row] = up * upper_delta + down * lower_delta
+
+
+@_inner
+def _add_constant(
+    c: Float, first: int, n: int, biases: Float, errors: Float, k: int, part: int, constant: Float
+) -> None:
+    """Add c · bias + |c| · error to ``constant``, of n rows of ``c`` (.., rows) from one on."""
+    for i in range(n):
+        bias, error = biases[k, part, i], errors[k, part, i]
+        for row in range(c.shape[1]):
+            constant[row] += c[first + i, row] * bias + abs(c[first + i, row]) * error
 
 
 @_inner
@@ -478,29 +606,19 @@ def _alone(
 ) -> Float:
     """Carry rows on what follows layer ``start`` of one network to the input.
 
-    They are read from ``work.first`` in rows of as many neurons as are active there.
+    Coefficients are (n, rows), n the neurons that are active there, read from ``work.first``.
     """
     first, second = work.first, work.second
-    weights = known.f if part == 0 else known.g
+    planes, biases, errors = known.planes, known.biases, known.active_errors
+    weights = known.f if part == 0 else known.g_alone
+    counts, relus = known.counts, layers.relus
     for k in range(start, -1, -1):
-        n, m = known.counts[k + 1], known.counts[k]
-        c = first[: rows * n].reshape(rows, n)
-        planes, biases, errors = known.planes[k], known.biases[k, part], known.active_errors[k, part]
-        for row in range(rows):
-            own = c[row]
-            total = 0.0
-            if layers.relus[k]:
-                for i in range(n):
-                    value = own[i]
-                    up, down = max(value, 0.0), min(value, 0.0)
-                    # 0 · value: infinity or NaN must not get lost in a comparison.
-                    total += up * planes[4 * part + 1, i] + abs(value) * planes[4 * part + 3, i]
-                    total += 0.0 * value
-                    own[i] = up * planes[4 * part, i] + down * planes[4 * part + 2, i]
-            for i in range(n):
-                total += own[i] * biases[i] + abs(own[i]) * errors[i]
-            constant[row] += total
-        np.dot(c, weights[k, : n * m].reshape(n, m), second[: rows * m].reshape(rows, m))
+        n, m = counts[k + 1], counts[k]
+        c, into = first[: n * rows].reshape(n, rows), second[: m * rows].reshape(m, rows)
+        if relus[k]:
+            _along_lines(c, planes, k, part, constant)
+        _add_constant(c, 0, n, biases, errors, k, part, constant)
+        np.dot(weights[k, : m * n].reshape(m, n), c, into)
         first, second = second, first
     return first
 
@@ -511,66 +629,52 @@ def _together(
 ) -> Float:
     """Carry rows of all three blocks on what follows layer ``start`` to the input.
 
-    The blocks of a and of δ are read from ``work.first``, one after the other, as both meet the
-    original's weights; that of b from ``work.b``. The result has a's block first and b's in
-    ``work.b``.
+    The blocks of a, b and δ are read from ``work.first``, (n, rows) each, one after the other.
     """
     first, second = work.first, work.second
+    planes, biases, errors = known.planes, known.biases, known.active_errors
+    counts, relus, f, g = known.counts, layers.relus, known.f, known.g
     for k in range(start, -1, -1):
-        n, m = known.counts[k + 1], known.counts[k]
-        both = first[: 2 * rows * n].reshape(2 * rows, n)
-        g = work.b[: rows * n].reshape(rows, n)
-        mixed = work.mixed[: rows * 2 * n].reshape(rows, 2 * n)
-        p, biases, errors = known.planes[k], known.biases[k], known.active_errors[k]
-        for row in range(rows):
-            own_f, own_g, own_delta = both[row], g[row], both[rows + row]
-            total = 0.0
-            if layers.relus[k]:
-                for i in range(n):
-                    cf, cg, cd = own_f[i], own_g[i], own_delta[i]
-                    total += abs(cf) * p[3, i] + abs(cg) * p[7, i] + 0.0 * (cf + cg + cd)
-                    # Of opposite signs, the smaller of both moves into δ, with the sign of c_f.
-                    moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
-                    cf, cg, cd = cf - moved, cg + moved, cd + moved
-                    f_up, f_down = max(cf, 0.0), min(cf, 0.0)
-                    g_up, g_down = max(cg, 0.0), min(cg, 0.0)
-                    up, down = max(cd, 0.0), min(cd, 0.0)
-                    total += f_up * p[1, i] + g_up * p[5, i] + up * p[11, i] + down * p[15, i]
-                    total += (up - down) * p[16, i]
-                    own_f[i] = f_up * p[0, i] + f_down * p[2, i] + up * p[8, i] + down * p[12, i]
-                    own_g[i] = g_up * p[4, i] + g_down * p[6, i] + up * p[9, i] + down * p[13, i]
-                    own_delta[i] = up * p[10, i] + down * p[14, i]
-            into = mixed[row]
-            for i in range(n):
-                cf, cg, cd = own_f[i], own_g[i], own_delta[i]
-                total += cf * biases[0, i] + abs(cf) * errors[0, i]
-                total += cg * biases[1, i] + abs(cg) * errors[1, i]
-                total += cd * biases[2, i] + abs(cd) * errors[2, i]
-                into[i], into[n + i] = cg, cd
-            constant[row] += total
-        f_weights = known.f[k, : n * m].reshape(n, m)
-        g_weights = known.g[k, : 2 * n * m].reshape(2 * n, m)
-        np.dot(both, f_weights, second[: 2 * rows * m].reshape(2 * rows, m))
-        np.dot(mixed, g_weights, work.b[: rows * m].reshape(rows, m))
+        n, m = counts[k + 1], counts[k]
+        blocks = first[: 3 * n * rows].reshape(3 * n, rows)
+        into = second[: 3 * m * rows].reshape(3 * m, rows)
+        if relus[k]:
+            _along_planes(blocks, planes, k, constant)
+        for part in range(3):
+            _add_constant(blocks, part * n, n, biases, errors, k, part, constant)
+        f_weights = f[k, : m * n].reshape(m, n)
+        np.dot(f_weights, blocks[:n], into[:m])
+        # δ' = W_f δ + (W_f − W_g) b
+        np.dot(g[k, : 2 * m * n].reshape(m, 2 * n), blocks[n:], into[m : 2 * m])
+        np.dot(f_weights, blocks[2 * n :], into[2 * m :])
         first, second = second, first
     return first
 
 
 @_inner
-def _concretise(f: Float, g: Float, box: Float, rows: int, inputs: int, constant: Float) -> None:
-    """Add the maximum of (f + g) · x over the box (2, inputs), rounding included."""
+def _concretise(c: Float, box: Float, constant: Float) -> None:
+    """Add the maximum of (c_f + c_g) · x over the box (2, inputs), rounding included.
+
+    The coefficients are (2 · inputs, rows), those of f first.
+    """
+    inputs, rows = box.shape[1], len(constant)
     factor = (8 * inputs + 64) * UNIT_ROUNDOFF * 1.01
+    for j in range(inputs):
+        middle = (box[0, j] + box[1, j]) / 2
+        half = max(box[1, j] - middle, middle - box[0, j]) * (1 + _WIDEN)
+        size = factor * max(abs(box[0, j]), abs(box[1, j]))
+        for row in range(rows):
+            f, g = c[j, row], c[inputs + j, row]
+            constant[row] += (f + g) * middle + abs(f + g) * half + size * (abs(f) + abs(g))
     for row in range(rows):
-        total = size = 0.0
-        for j in range(inputs):
-            middle = (box[0, j] + box[1, j]) / 2
-            half = max(box[1, j] - middle, middle - box[0, j]) * (1 + _WIDEN)
-            c, d = f[row * inputs + j], g[row * inputs + j]
-            total += (c + d) * middle + abs(c + d) * half
-            size += (abs(c) + abs(d)) * max(abs(box[0, j]), abs(box[1, j]))
-        total = constant[row] + total + factor * size
         # A sum that overflowed, to −∞ too, is no bound.
-        constant[row] = total if np.isfinite(total) else np.inf
+        constant[row] = constant[row] if np.isfinite(constant[row]) else np.inf
+
+
+@_inner
+def _padded(rows: int) -> int:
+    """Return a number of rows that fills vector registers."""
+    return -(-rows // 8) * 8
 
 
 @_inner
@@ -589,27 +693,35 @@ def _refine(
     count, inputs, m = len(wanted), layers.sizes[0], known.counts[k]
     if count == 0:
         return
-    rows = 2 * count
+    rows = _padded(2 * count)
+    columns, active, blocks = layers.columns, known.active, 1 if part < 2 else 3
+    c = work.first[: blocks * m * rows].reshape(blocks * m, rows)
+    for column in range(blocks * m):
+        for row in range(rows):
+            c[column, row] = 0.0
+    for column in range(m):
+        j = active[k, column]
+        for row in range(count):
+            i = wanted[row]
+            if part < 2:
+                weight = columns[k, j, part, i]
+                c[column, row], c[column, count + row] = weight, -weight
+            else:
+                weight, other = columns[k, j, 0, i], columns[k, j, 2, i]
+                c[m + column, row], c[m + column, count + row] = other, -other
+                c[2 * m + column, row], c[2 * m + column, count + row] = weight, -weight
     constant = work.constant[:rows]
+    constant[2 * count :] = 0.0
+    biases, errors = layers.biases, known.errors
     for row in range(count):
-        i = wanted[row]
-        for side, sign in ((row, 1.0), (count + row, -1.0)):
-            bias = layers.biases[part, k, i]
-            constant[side] = known.errors[k, part, i] + sign * bias + underflow
-            for column in range(m):
-                j, place = known.active[k, column], side * m + column
-                if part < 2:
-                    work.first[place] = sign * layers.weights[part, k, i, j]
-                else:
-                    work.first[place] = 0.0
-                    work.b[place] = sign * layers.weights[2, k, i, j]
-                    work.first[rows * m + place] = sign * layers.weights[0, k, i, j]
+        bias, error = biases[part, k, wanted[row]], errors[k, part, wanted[row]]
+        constant[row], constant[count + row] = error + bias + underflow, error - bias + underflow
     if part < 2:
-        c = _alone(layers, part, k - 1, rows, known, work, constant)
-        _concretise(c, work.nothing, box, rows, inputs, constant)
+        slope = _alone(layers, part, k - 1, rows, known, work, constant)
+        slope[inputs * rows : 2 * inputs * rows] = 0.0
     else:
-        c = _together(layers, k - 1, rows, known, work, constant)
-        _concretise(c, work.b, box, rows, inputs, constant)
+        slope = _together(layers, k - 1, rows, known, work, constant)
+    _concretise(slope[: 2 * inputs * rows].reshape(2 * inputs, rows), box, constant)
     for row in range(count):
         _meet(bounds, part, wanted[row], -constant[count + row], constant[row])
 
@@ -618,7 +730,6 @@ def _refine(
 def _refine_layer(
     layers: Layers,
     k: int,
-    equal: bool,
     box: Float,
     bounds: Float,
     known: Known,
@@ -627,26 +738,27 @@ def _refine_layer(
 ) -> None:
     """Bound symbolically what intervals leave unstable, as :meth:`Propagator._refine`."""
     size = layers.sizes[k + 1]
-    if equal:
-        return
     wanted = work.wanted
-    for part in range(2):
+    for part in range(3):
+        if part == 2:
+            _meet_difference(bounds, size)
         count = 0
         for i in range(size):
-            if bounds[part, i] < 0 and bounds[3 + part, i] > 0:
+            if _is_unsettled(bounds, part, i):
                 wanted[count] = i
                 count += 1
         _refine(layers, k, part, wanted[:count], box, bounds, known, work, underflow)
-    _meet_difference(bounds, size)
-    count = 0
-    for i in range(size):
-        active = bounds[0, i] >= 0 and bounds[1, i] >= 0
-        inactive = bounds[3, i] <= 0 and bounds[4, i] <= 0
-        if not (active or inactive or bounds[2, i] >= bounds[5, i]):
-            wanted[count] = i
-            count += 1
-    _refine(layers, k, 2, wanted[:count], box, bounds, known, work, underflow)
     _meet_sums(bounds, size)
+
+
+@_inner
+def _is_unsettled(bounds: Float, part: int, i: int) -> bool:
+    """Whether a plane of neuron ``i`` reads its bounds of a, b or δ."""
+    if part < 2:
+        return bool(bounds[part, i] < 0 and bounds[3 + part, i] > 0)
+    active = bounds[0, i] >= 0 and bounds[1, i] >= 0
+    inactive = bounds[3, i] <= 0 and bounds[4, i] <= 0
+    return not (active or inactive or bounds[2, i] >= bounds[5, i])
 
 
 @_inner
@@ -663,60 +775,6 @@ def _inherit(own: NDArray[np.float32], bounds: Float, size: int) -> None:
 
 
 @_inner
-def _bound_box(
-    layers: Layers,
-    functions: Float,
-    equal: bool,
-    box: Float,
-    inherited: NDArray[np.float32],
-    known: Known,
-    work: Work,
-    bounds: Float,
-    slopes: Float,
-) -> None:
-    """Bound one box.
-
-    Args:
-        layers: the pair.
-        functions: (3, S, N) coefficients on f, g and f − g at the outputs.
-        equal: whether the networks are the same and only differences are asked for.
-        box: (2, inputs).
-        inherited: (6, neurons), read and overwritten.
-        known: for what is learned of the layers.
-        work: for rows of coefficients.
-        bounds: (4, S), the maxima of the functions and of their negatives; then those of the
-            linear bounds alone.
-        slopes: (2, S, inputs), the linear bounds behind them.
-    """
-    count = layers.relus.shape[0]
-    before, after = work.intervals[0], work.intervals[1]
-    for j in range(layers.sizes[0]):
-        before[0, j] = before[1, j] = box[0, j]
-        before[3, j] = before[4, j] = box[1, j]
-        before[2, j] = before[5, j] = 0.0
-        known.active[0, j] = j
-    known.counts[0] = layers.sizes[0]
-    used, underflow = 0, 0.0
-    for k in range(count):
-        size = layers.sizes[k + 1]
-        underflow += _forward(layers, k, before, after, known.errors[k])
-        if layers.refined[k]:
-            own = inherited[:, used : used + size]
-            for i in range(size):
-                for part in range(3):
-                    _meet(after, part, i, own[part, i], own[3 + part, i])
-            _refine_layer(layers, k, equal, box, after, known, work, underflow)
-            _inherit(own, after, size)
-            used += size
-        known.counts[k + 1] = _relax(
-            after, size, layers.relus[k], known.planes[k], known.active[k + 1]
-        )
-        _compact(layers, k, known)
-        _activate(after, before, size, layers.relus[k])
-    _bound_functions(layers, functions, box, before, known, work, underflow, bounds, slopes)
-
-
-@_inner
 def _bound_functions(
     layers: Layers,
     functions: Float,
@@ -729,44 +787,44 @@ def _bound_functions(
     slopes: Float,
 ) -> None:
     """Bound the wanted functions dually, on the product network, and by the outputs' intervals."""
-    last, inputs, rows = layers.relus.shape[0] - 1, layers.sizes[0], functions.shape[1]
-    size, both = layers.sizes[last + 1], 2 * functions.shape[1]
-    constant = work.constant[:both]
-    for network in range(-1, 2):
-        # −1: dually, on all three blocks; 0 and 1: f, then g of the product network.
-        if network < 1:
-            constant[:] = underflow
-        for row in range(rows):
-            for side, sign in ((row, 1.0), (rows + row, -1.0)):
-                for i in range(size):
-                    f, g, delta = functions[0, row, i], functions[1, row, i], functions[2, row, i]
-                    place = side * size + i
-                    if network < 0:
-                        work.first[place] = sign * f
-                        work.b[place] = sign * g
-                        work.first[both * size + place] = sign * delta
-                    else:
-                        work.first[place] = sign * (g - delta if network else f + delta)
-        if network < 0:
-            c = _together(layers, last, both, known, work, constant)
-            _concretise(c, work.b, box, both, inputs, constant)
-            for side in range(2):
-                for row in range(rows):
-                    at = side * rows + row
-                    bounds[side, row] = bounds[2 + side, row] = constant[at]
-                    for j in range(inputs):
-                        place = at * inputs + j
-                        slopes[side, row, j] = c[place] + work.b[place]
-            continue
-        c = _alone(layers, network, last, both, known, work, constant)
-        if network == 0:
-            for place in range(both * inputs):
-                work.b[place] = c[place]
-            continue
-        _concretise(work.b, c, box, both, inputs, constant)
-        for side in range(2):
-            for row in range(rows):
-                bounds[side, row] = min(bounds[side, row], constant[side * rows + row])
+    last, inputs, count = layers.relus.shape[0] - 1, layers.sizes[0], functions.shape[1]
+    size, rows = layers.sizes[last + 1], _padded(2 * functions.shape[1])
+    constant = work.constant[:rows]
+    constant[:] = underflow
+    c = work.first
+    c[: 3 * size * rows] = 0.0
+    for part in range(3):
+        for i in range(size):
+            at = (part * size + i) * rows
+            for row in range(count):
+                value = functions[part, row, i]
+                c[at + row], c[at + count + row] = value, -value
+    slope = _together(layers, last, rows, known, work, constant)
+    both = slope[: 2 * inputs * rows].reshape(2 * inputs, rows)
+    _concretise(both, box, constant)
+    for side in range(2):
+        for row in range(count):
+            at = side * count + row
+            bounds[side, row] = bounds[2 + side, row] = constant[at]
+            for j in range(inputs):
+                slopes[side, row, j] = both[j, at] + both[inputs + j, at]
+    # The product network: c_δ (f − g) is c_δ f − c_δ g.
+    constant[:] = underflow
+    for network in range(2):
+        c[: size * rows] = 0.0
+        for i in range(size):
+            for row in range(count):
+                own, delta = functions[network, row, i], functions[2, row, i]
+                value = own - delta if network else own + delta
+                c[i * rows + row], c[i * rows + count + row] = value, -value
+        slope = _alone(layers, network, last, rows, known, work, constant)
+        at = network * inputs * rows
+        work.other[at : at + inputs * rows] = slope[: inputs * rows]
+    both = work.other[: 2 * inputs * rows].reshape(2 * inputs, rows)
+    _concretise(both, box, constant)
+    for side in range(2):
+        for row in range(count):
+            bounds[side, row] = min(bounds[side, row], constant[side * count + row])
     _bound_plainly(functions, outputs, bounds)
 
 
@@ -814,36 +872,53 @@ def _bound_boxes(
     equal: bool,
     boxes: Float,
     inherited: NDArray[np.float32],
+    known: Known,
+    work: Work,
     bounds: Float,
     slopes: Float,
 ) -> None:
-    """Bound boxes (B, 2, inputs) one after the other; see :func:`_bound_box`."""
-    count, width = layers.relus.shape[0], layers.biases.shape[2]
-    most = 2 * max(width, functions.shape[1])
-    known = Known(
-        np.zeros(count + 1, dtype=np.int64),
-        np.zeros((count + 1, width), dtype=np.int64),
-        np.zeros((count, 17, width)),
-        np.zeros((count, 3, width)),
-        np.empty((count, width * width)),
-        np.empty((count, 2 * width * width)),
-        np.zeros((count, 3, width)),
-        np.zeros((count, 3, width)),
-    )
-    work = Work(
-        np.empty(2 * most * width),
-        np.empty(2 * most * width),
-        np.empty(most * width),
-        np.empty(2 * most * width),
-        np.zeros(most * width),
-        np.empty(most),
-        np.empty(width, dtype=np.int64),
-        np.zeros((2, 6, width)),
-    )
+    """Bound boxes one after the other.
+
+    Args:
+        layers: the pair.
+        functions: (3, S, N) coefficients on f, g and f − g at the outputs.
+        equal: whether the networks are the same and only differences are asked for.
+        boxes: (B, 2, inputs).
+        inherited: (B, 6, neurons), read and overwritten.
+        known: for what is learned of the layers.
+        work: for rows of coefficients.
+        bounds: (B, 4, S), the maxima of the functions and of their negatives; then those of the
+            linear bounds alone.
+        slopes: (B, 2, S, inputs), the linear bounds behind them.
+    """
+    before, after = work.before, work.after
     for b in range(len(boxes)):
-        work.intervals[:] = 0.0
-        _bound_box(
-            layers, functions, equal, boxes[b], inherited[b], known, work, bounds[b], slopes[b]
+        before[:], after[:] = 0.0, 0.0
+        for j in range(layers.sizes[0]):
+            before[0, j] = before[1, j] = boxes[b, 0, j]
+            before[3, j] = before[4, j] = boxes[b, 1, j]
+            known.active[0, j] = j
+        known.counts[0] = layers.sizes[0]
+        used, underflow = 0, 0.0
+        for k in range(layers.relus.shape[0]):
+            size = layers.sizes[k + 1]
+            underflow += _forward(layers, k, before, after, known.errors[k])
+            if layers.refined[k]:
+                own = inherited[b, :, used : used + size]
+                for i in range(size):
+                    for part in range(3):
+                        _meet(after, part, i, float(own[part, i]), float(own[3 + part, i]))
+                if not equal:
+                    _refine_layer(layers, k, boxes[b], after, known, work, underflow)
+                _inherit(own, after, size)
+                used += size
+            known.counts[k + 1] = _relax(
+                after, size, layers.relus[k], known.planes, k, known.active
+            )
+            _compact(layers, k, known)
+            _activate(after, before, size, layers.relus[k])
+        _bound_functions(
+            layers, functions, boxes[b], before, known, work, underflow, bounds[b], slopes[b]
         )
 
 
@@ -879,13 +954,23 @@ class DensePropagator:
         count, inputs = lower.shape
         rows = self._functions.shape[1]
         boxes = np.ascontiguousarray(np.stack([lower.numpy(), upper.numpy()], axis=1))
-        known = np.empty((count, 6, self.neurons), dtype=np.float32)
-        known[:, :3], known[:, 3:] = -np.inf, np.inf
+        inherits = np.empty((count, 6, self.neurons), dtype=np.float32)
+        inherits[:, :3], inherits[:, 3:] = -np.inf, np.inf
         if inherited is not None:
-            known[...] = inherited.numpy()
+            inherits[...] = inherited.numpy()
         bounds, slopes = np.empty((count, 4, rows)), np.empty((count, 2, rows, inputs))
-        functions, equal = self._functions, self._equal
-        _bound_boxes(self._layers, functions, equal, boxes, known, bounds, slopes)
+        known, work = _room(len(self._layers.relus), self._functions.shape[2], rows)
+        _bound_boxes(
+            self._layers,
+            self._functions,
+            self._equal,
+            boxes,
+            inherits,
+            known,
+            work,
+            bounds,
+            slopes,
+        )
         upper_bound, negated_lower, *linear = torch.from_numpy(bounds).unbind(1)
         upper_slope, negated_slope = torch.from_numpy(slopes).unbind(1)
         box = Interval(lower, upper)
@@ -896,6 +981,6 @@ class DensePropagator:
             upper_slope,
             -offset_of(negated_slope, linear[1], box),
             offset_of(upper_slope, linear[0], box),
-            torch.from_numpy(known),
+            torch.from_numpy(inherits),
             [],
         )
