@@ -156,6 +156,12 @@ def _sampling(statistics: Statistics) -> dict[str, Any]:
         **exact("sum", statistics.moments.sum),
         **exact("sum_of_squares", statistics.moments.squares),
         **exact("violation_upper", statistics.violation_upper),
+        "divergences": {
+            **exact("maximum", statistics.maximum),
+            "histogram": statistics.histogram.to_dict(),
+            "curve": [quantile.to_dict() for quantile in statistics.curve],
+            "per_output": [output.to_dict() for output in statistics.per_output],
+        },
     }
 
 

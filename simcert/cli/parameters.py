@@ -1,8 +1,25 @@
-"""Lists on the command line."""
+"""Tolerances and lists on the command line."""
 
 from typing import Any
 
 import click
+
+
+class Tolerance(click.ParamType[float | None]):
+    """A number, or ``auto`` for none: how small it can be is then the question."""
+
+    name = "tolerance"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Reads the text of the option."""
+        if value == "auto":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r}: write a number, or auto", param, ctx)
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):

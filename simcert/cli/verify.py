@@ -11,7 +11,7 @@ import click
 
 from simcert.cli import query
 from simcert.cli.claim import claim_of
-from simcert.cli.parameters import Indices, Numbers
+from simcert.cli.parameters import Indices, Numbers, Tolerance
 from simcert.cli.progress import progress_line
 from simcert.cli.query import NetworkFile
 from simcert.cli.status import status_of
@@ -62,7 +62,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--decision", type=click.Choice(["argmax", "argmin"]), help="For top1: which is best."
 )
 @click.option("--outputs", type=Indices(), help="Compare these outputs only, like 0,3.")
-@click.option("--tolerance", type=float, metavar="EPS", help="The divergence that may be reached.")
+@click.option(
+    "--tolerance", type=Tolerance(), metavar="EPS", help="Divergence that may be reached, or auto."
+)
 @click.option(
     "--tolerances", help="One for each output, or like 0-3=0.1,rest=0.02; instead of --tolerance."
 )
@@ -108,9 +110,9 @@ def verify(
     """Verify that COMPRESSED behaves like ORIGINAL, two ONNX files.
 
     The claim is that the divergence of the outputs is at most EPS: everywhere in the region, or,
-    with --max-violation, with probability at least 1 - P. Without --tolerance nothing is claimed,
-    and the report says what can be shown. Without a region, the one in the metadata of ORIGINAL
-    (simcert.region) is used.
+    with --max-violation, with probability at least 1 - P. Without --tolerance (or with auto)
+    nothing is claimed, and the report says what can be shown. Without a region, the one in the
+    metadata of ORIGINAL (simcert.region) is used.
 
     Instead of the two files a query in VNN-LIB 2.0 can be given, with one --network NAME=FILE for
     each network that it declares: `simcert verify query.vnnlib --network f=a.onnx --network

@@ -14,6 +14,7 @@ from simcert.report.words import HEADLINES, HEADLINES_WITHOUT_TOLERANCE, METHODS
 from simcert.result import ModelReference, Result
 
 if TYPE_CHECKING:
+    from simcert.integration import Integral
     from simcert.sampling import Statistics
 
 Row: TypeAlias = tuple[str, str | list[str]]
@@ -73,6 +74,9 @@ def _worst_case(result: Result) -> Iterator[Row]:
     seen = _largest_seen(result)
     if seen is not None:
         yield "largest seen", "unbounded" if math.isinf(seen) else f"≥ {format_lower(seen)}"
+    if tolerance is None and seen is not None and math.isfinite(max(seen, proof.bound)):
+        smallest = f"between {format_lower(seen)} and {format_upper(proof.bound)}"
+        yield "smallest ε", f"{smallest}: what was seen, and what is proved"
     if len(proof.per_output) > 1 and any(map(math.isfinite, proof.per_output)):
         yield "proved per output", "≤ " + _vector(map(format_upper, proof.per_output))
     if proof.stopped == "unavailable":
@@ -89,6 +93,8 @@ def _probability(result: Result) -> Iterator[Row]:
     if proof.violated_mass > 0.0:
         yield "d > ε proved on", f"≥ {percent_lower(proof.violated_mass)}"
     yield "undecided by proof", f"≤ {percent_upper(proof.undecided_mass)}"
+    if proof.integral is not None and proof.integral.upper < proof.integral.mass:
+        yield "there, integrated", _integrated(proof.integral)
     lines = [f"{_between(proof.violation_lower, proof.violation_upper)}, with certainty"]
     if statistics is not None and statistics.violation_upper is not None:
         bounds = _between(statistics.violation_lower or 0.0, statistics.violation_upper)
@@ -98,12 +104,25 @@ def _probability(result: Result) -> Iterator[Row]:
     yield "P(d > ε)", lines
 
 
+def _integrated(integral: "Integral") -> list[str]:
+    """What linear bounds, integrated over the undecided boxes, leave of P(d > ε) there."""
+    by = ", ".join(f"{name} {format_upper(upper)}" for name, upper in integral.methods)
+    return [f"P(d > ε) ≤ {format_upper(integral.upper)}, with certainty", *([by] if by else [])]
+
+
 def _draws(statistics: "Statistics") -> Iterator[Row]:
     """What sampling established, of the whole region unless a line says otherwise."""
     yield (
         "runs",
         f"{statistics.drawn:,}, on at most {percent_upper(statistics.sampled_mass)} of the region",
     )
+    remainder = statistics.remainder
+    if remainder.integrated_mass > 0.0:
+        yield (
+            "not drawn from",
+            f"at most {percent_upper(remainder.integrated_mass)} of the region, where integration "
+            f"leaves P(d > ε) ≤ {format_upper(remainder.integrated_upper)}",
+        )
     if statistics.violations is not None:
         of = f" of the first {statistics.samples:,}" * (statistics.samples < statistics.drawn)
         yield "violations", f"{statistics.violations:,}{of}"
@@ -116,6 +135,20 @@ def _draws(statistics: "Statistics") -> Iterator[Row]:
     for quantile in statistics.quantiles:
         if quantile.upper is not None:
             yield f"{100 * quantile.level:.6g} % quantile", _upper(quantile.upper)
+    for level in statistics.per_output[0].quantiles if statistics.per_output else ():
+        bounds = [
+            math.inf if quantile.upper is None else quantile.upper
+            for output in statistics.per_output
+            for quantile in output.quantiles
+            if quantile.level == level.level
+        ]
+        if any(map(math.isfinite, bounds)) and len(set(bounds)) > 1:
+            label = f"{100 * level.level:.6g} %, per output"
+            yield label, "≤ " + _vector(map(format_upper, bounds))
+    rarest = [quantile for quantile in statistics.curve if quantile.upper is not None][-1:]
+    if rarest and rarest[0] not in statistics.quantiles:
+        tail = format_upper(1 - rarest[0].level)
+        yield "rarest", f"P(d > {format_upper(rarest[0].upper or 0.0)}) ≤ {tail}"
     yield "method", METHODS.get(statistics.method, statistics.method)
     yield "range of d", f"{_upper(statistics.range)} ({statistics.range_source})"
     yield "all jointly", _confidence(statistics)
