@@ -14,7 +14,8 @@ from torch import Tensor
 
 from simcert.functions import DynamicQuantizer, Quantizer
 from simcert.model.linear import Selection
-from simcert.model.program import Affine, Input, Product, Program, Step, Univariate
+from simcert.model.program import Affine, Program, Step, Univariate
+from simcert.pairing.order import renumbered
 
 _NEAR = 0.1
 """Of a bias' size: how far its quantised copy may be from it."""
@@ -22,14 +23,14 @@ _NEAR = 0.1
 
 def unmerged(own: Program, other: Program) -> Program:
     """Return a program with those biases apart that the other network adds behind a quantiser."""
-    found = [_added_behind_quantizer(step, other) for step in other.steps]
+    found = [added_behind_quantizer(step, other) for step in other.steps]
     biases = [bias for bias in found if bias is not None]
     if not biases:
         return own
     steps: list[Step] = []
     numbers: dict[int, int] = {}
     for number, step in enumerate(own.steps):
-        step = _renumbered(step, numbers)
+        step = renumbered(step, numbers)
         if isinstance(step, Affine) and _is_merged(step) and _take(step.bias, biases):
             steps.append(replace(step, bias=torch.zeros_like(step.bias)))
             identity = Selection(torch.arange(step.size), step.size)
@@ -39,7 +40,7 @@ def unmerged(own: Program, other: Program) -> Program:
     return Program(tuple(steps))
 
 
-def _added_behind_quantizer(step: Step, program: Program) -> Tensor | None:
+def added_behind_quantizer(step: Step, program: Program) -> Tensor | None:
     """Return the bias of a step that only adds one, to what a quantiser makes."""
     if not isinstance(step, Affine) or len(step.maps) != 1 or not step.bias.any():
         return None
@@ -57,20 +58,15 @@ def _is_merged(step: Affine) -> bool:
 
 
 def _take(bias: Tensor, biases: list[Tensor]) -> bool:
-    """Remove from ``biases`` the one that is near ``bias``, and return whether there is one."""
+    """Remove from ``biases`` the one that is near ``bias``, and return whether there is one.
+
+    Where the other is zero, a channel was removed.
+    """
     for index, other in enumerate(biases):
-        if other.shape == bias.shape and float((other - bias).norm()) <= _NEAR * float(bias.norm()):
+        if other.shape != bias.shape:
+            continue
+        left = other != 0
+        if float((other - bias)[left].norm()) <= _NEAR * float(bias[left].norm()):
             del biases[index]
             return True
     return False
-
-
-def _renumbered(step: Step, numbers: dict[int, int]) -> Step:
-    if isinstance(step, Input):
-        return step
-    if isinstance(step, Affine):
-        return replace(step, operands=tuple(numbers[o] for o in step.operands))
-    if isinstance(step, Product):
-        first, second = step.operands
-        return replace(step, operands=(numbers[first], numbers[second]))
-    return replace(step, operand=numbers[step.operand])

@@ -11,48 +11,204 @@ are and never whether they are true.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from simcert.model.linear import Convolution, Dense, Diagonal, LinearMap, Mean, Selection
-from simcert.model.program import Affine, Input, Program, Relu, Step
+from simcert.functions import Quantizer
+from simcert.model.linear import Convolution, Dense, LinearMap, Selection
+from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
+from simcert.pairing.biases import added_behind_quantizer
+from simcert.pairing.order import by_branch, operands_of
+from simcert.pairing.widening import (
+    NoPlaceError,
+    places_of_moved,
+    widened_move,
+    widened_weight,
+)
 
 METADATA_KEY = "simcert.kept_channels"
 """JSON object: label of a Gemm, MatMul or Conv node → indices of the original's kept channels."""
 
 
-class _NoPlaceError(Exception):
-    """The two programs do not correspond element by element."""
-
-
 def spread(f: Program, g: Program, metadata: Mapping[str, str]) -> Program:
     """Return ``g`` in the shapes of ``f`` where the two correspond step by step, else ``g`` itself.
+
+    Quantisers, and biases behind them, may stand in ``g`` alone.
 
     Args:
         f: the original.
         g: the compressed network, some of its tensors smaller.
         metadata: of the compressed file; a map of kept channels that does not fit is ignored.
     """
-    same_sizes = [step.size for step in f.steps] == [step.size for step in g.steps]
-    if same_sizes or len(f.steps) != len(g.steps):
+    if [step.size for step in f.steps] == [step.size for step in g.steps]:
         return g
-    kept = _kept_channels(metadata)
-    places: list[Tensor] = []
-    steps: list[Step] = []
     try:
-        for original, step in zip(f.steps, g.steps, strict=True):
-            spread_step, place = _spread_step(original, step, places, kept)
-            steps.append(spread_step)
-            places.append(place)
-    except _NoPlaceError:
+        return _Spreading(by_branch(f), by_branch(g), _kept_channels(metadata)).program()
+    except NoPlaceError:
         return g
-    outputs = torch.arange(f.outputs)
-    return Program(tuple(steps)) if torch.equal(places[-1], outputs) else g
+
+
+class _Spreading:
+    """The steps of ``g`` that are written in the shapes of ``f`` so far.
+
+    Attributes:
+        steps: None for a move whose places the other factor of a product has yet to tell.
+        places: of each element of a step, in the shape of the original; None likewise.
+        partners: which step of the original each one stands for.
+    """
+
+    def __init__(self, f: Program, g: Program, kept: Mapping[str, list[int]]) -> None:
+        self.f, self.g, self.kept = f, g, kept
+        self.steps: list[Step | None] = []
+        self.places: list[Tensor | None] = []
+        self.partners: list[int] = []
+
+    def program(self) -> Program:
+        """Spread out all steps.
+
+        Raises:
+            NoPlaceError: the two programs do not correspond.
+        """
+        done = 0
+        for step in self.g.steps:
+            original = self.f.steps[done] if done < len(self.f.steps) else None
+            if original is not None and self._corresponds(original, step):
+                spread_step, place = self._pair(original, step)
+                self.partners.append(done)
+                done += 1
+            else:
+                spread_step, place = self._alone(step)
+                self.partners.append(self.partners[operands_of(step)[0]])
+            self.steps.append(spread_step)
+            self.places.append(place)
+        steps = tuple(step for step in self.steps if step is not None)
+        place, outputs = self.places[-1], torch.arange(self.f.outputs)
+        if done < len(self.f.steps) or len(steps) < len(self.g.steps):
+            raise NoPlaceError
+        if place is None or not torch.equal(place, outputs):
+            raise NoPlaceError
+        return Program(steps)
+
+    def _corresponds(self, original: Step, step: Step) -> bool:
+        """Whether two steps do the same, to tensors that stand for the same."""
+        if isinstance(original, Input) or isinstance(step, Input):
+            return type(original) is type(step) and original.size == step.size
+        if tuple(self.partners[operand] for operand in step.operands) != original.operands:
+            return False
+        if isinstance(original, Affine) and isinstance(step, Affine):
+            adds = added_behind_quantizer(step, self.g) is not None
+            return len(original.maps) == len(step.maps) and not (adds and not _only_adds(original))
+        if isinstance(step, Univariate) and isinstance(step.function, Quantizer):
+            if isinstance(original, Univariate):
+                return isinstance(original.function, Quantizer)
+            # Its limit takes the place of the rectifier.
+            return isinstance(original, Relu) and not bool(step.function.least.any())
+        if isinstance(original, Univariate) and isinstance(step, Univariate):
+            return original.function == step.function
+        return type(original) is type(step)
+
+    def _pair(self, original: Step, step: Step) -> tuple[Step | None, Tensor | None]:
+        """Return a step in the original's shape and the place of each of its elements."""
+        if isinstance(step, Affine) and isinstance(original, Affine):
+            return self._affine(original, step)
+        if isinstance(step, Product):
+            return self._product(step, original.size)
+        if isinstance(step, Relu | Univariate):
+            return self._elementwise(step, original.size)
+        return step, torch.arange(step.size)  # the input
+
+    def _alone(self, step: Step) -> tuple[Step, Tensor]:
+        """Likewise for a quantiser, or a bias behind one, that the original does not have."""
+        if isinstance(step, Univariate) and isinstance(step.function, Quantizer):
+            return self._elementwise(step, self._wide(step.operand).size)
+        if not isinstance(step, Affine) or added_behind_quantizer(step, self.g) is None:
+            raise NoPlaceError
+        place, size = self._place(step.operands[0]), self._wide(step.operands[0]).size
+        same = Selection(torch.arange(size), size)
+        return replace(step, maps=(same,), bias=_at(place, step.bias, size)), place
+
+    def _affine(self, original: Affine, step: Affine) -> tuple[Step | None, Tensor | None]:
+        sources = [self._place(operand) for operand in step.operands]
+        maps: tuple[LinearMap, ...]
+        if len(step.maps) == 1 and isinstance(step.maps[0], Dense | Convolution):
+            linear, place = widened_weight(original, step, sources[0], self.kept.get(step.label))
+            maps = (linear,)
+        else:
+            moved = places_of_moved(original, step, sources)
+            if moved is None:
+                return None, None
+            place, maps = moved, _moves(original, step, sources, moved)
+        return replace(step, maps=maps, bias=_at(place, step.bias, original.size)), place
+
+    def _product(self, step: Product, size: int) -> tuple[Step, Tensor]:
+        """Both factors have their elements in the same places; one may tell those of the other."""
+        known = [p for p in (self.places[operand] for operand in step.operands) if p is not None]
+        if not known or not torch.equal(known[0], known[-1]):
+            raise NoPlaceError
+        for operand in step.operands:
+            if self.places[operand] is None:
+                self._settle(operand, known[0])
+        return replace(step, size=size), known[0]
+
+    def _settle(self, number: int, place: Tensor) -> None:
+        """Give the elements of a move the places that were told."""
+        original, step = self.f.steps[self.partners[number]], self.g.steps[number]
+        if not isinstance(original, Affine) or not isinstance(step, Affine):
+            raise NoPlaceError
+        sources = [self._place(operand) for operand in step.operands]
+        maps = _moves(original, step, sources, place)
+        bias = _at(place, step.bias, original.size)
+        self.steps[number], self.places[number] = replace(step, maps=maps, bias=bias), place
+
+    def _elementwise(self, step: Relu | Univariate, size: int) -> tuple[Step, Tensor]:
+        place = self._place(step.operand)
+        if isinstance(step, Relu):
+            return replace(step, size=size), place
+        function = step.function
+        if isinstance(function, Quantizer):
+            function = Quantizer(
+                _at(place, function.scale, size, 1.0),
+                _at(place, function.least, size),
+                _at(place, function.greatest, size),
+            )
+        elif not bool(function.value(torch.zeros(1, dtype=torch.float64)).isfinite()):
+            raise NoPlaceError  # there is zero where nothing was left
+        return replace(step, function=function, size=size), place
+
+    def _place(self, number: int) -> Tensor:
+        place = self.places[number]
+        if place is None:
+            raise NoPlaceError
+        return place
+
+    def _wide(self, number: int) -> Step:
+        step = self.steps[number]
+        if step is None:
+            raise NoPlaceError
+        return step
+
+
+def _moves(
+    original: Affine, step: Affine, sources: list[Tensor], place: Tensor
+) -> tuple[LinearMap, ...]:
+    parts = zip(original.maps, step.maps, sources, strict=True)
+    return tuple(widened_move(old, new, source, place) for old, new, source in parts)
+
+
+def _only_adds(step: Affine) -> bool:
+    """Whether a step adds a bias and does nothing else."""
+    (*_, linear) = step.maps
+    return len(step.maps) == 1 and isinstance(linear, Selection) and linear.is_identity
+
+
+def _at(place: Tensor, values: Tensor, size: int, rest: float = 0.0) -> Tensor:
+    """Return a tensor that holds ``values`` at their places."""
+    wide = torch.full((size,), rest, dtype=values.dtype)
+    wide[place] = values
+    return wide
 
 
 def _kept_channels(metadata: Mapping[str, str]) -> dict[str, list[int]]:
@@ -68,207 +224,3 @@ def _kept_channels(metadata: Mapping[str, str]) -> dict[str, list[int]]:
         for label, channels in kept.items()
         if isinstance(channels, list) and all(type(channel) is int for channel in channels)
     }
-
-
-def _spread_step(
-    original: Step, step: Step, places: list[Tensor], kept: Mapping[str, list[int]]
-) -> tuple[Step, Tensor]:
-    """Return a step in the original's shape and the place of each of its elements."""
-    if isinstance(original, Input) and isinstance(step, Input) and original.size == step.size:
-        return step, torch.arange(step.size)
-    if isinstance(original, Relu) and isinstance(step, Relu) and original.operand == step.operand:
-        return replace(step, size=original.size), places[step.operand]
-    if not (isinstance(original, Affine) and isinstance(step, Affine)):
-        raise _NoPlaceError
-    if original.operands != step.operands:
-        raise _NoPlaceError
-    sources = [places[operand] for operand in step.operands]
-    if len(step.maps) == 1 and isinstance(step.maps[0], Dense | Convolution):
-        linear, place = _spread_weight(original, step, sources[0], kept)
-        maps: tuple[LinearMap, ...] = (linear,)
-    else:
-        place = _place_moved(original, step, sources)
-        maps = tuple(
-            _spread_moving(o, m, source, place)
-            for o, m, source in zip(original.maps, step.maps, sources, strict=True)
-        )
-    bias = torch.zeros(original.size, dtype=torch.float64)
-    bias[place] = step.bias
-    return replace(step, maps=maps, bias=bias), place
-
-
-def _spread_weight(
-    original: Affine, step: Affine, source: Tensor, kept: Mapping[str, list[int]]
-) -> tuple[LinearMap, Tensor]:
-    """Spread out the channels of a Dense or a Convolution."""
-    old, new = original.maps[0], step.maps[0]
-    if isinstance(old, Dense) and isinstance(new, Dense) and old.outer == new.outer:
-        columns = _channels(source, new.outer, old.weight.shape[1])
-        wide = torch.zeros(new.weight.shape[0], old.weight.shape[1], dtype=torch.float64)
-        wide[:, columns] = new.weight
-        step_bias = step.bias.reshape(new.outer, -1)[0]
-        old_bias = original.bias.reshape(old.outer, -1)[0]
-        rows = _match(old.weight, old_bias, wide, step_bias, kept.get(step.label))
-        weight = torch.zeros_like(old.weight)
-        weight[rows] = wide
-        blocks = torch.arange(old.outer)[:, None] * old.weight.shape[0]
-        return Dense(weight, old.outer), (blocks + rows).reshape(-1)
-    if not (isinstance(old, Convolution) and isinstance(new, Convolution)):
-        raise _NoPlaceError
-    if (old.stride, old.padding, old.dilation) != (new.stride, new.padding, new.dilation):
-        raise _NoPlaceError
-    if old.weight.shape[2:] != new.weight.shape[2:] or old.out_shape[1:] != new.out_shape[1:]:
-        raise _NoPlaceError
-    if old.in_shape[1:] != new.in_shape[1:]:
-        raise _NoPlaceError
-    inside = math.prod(old.in_shape[1:])
-    incoming = _planes(source, inside)
-    if 1 < old.groups == old.in_shape[0] and new.groups == new.in_shape[0]:
-        per_group = old.weight.shape[0] // old.groups
-        if new.weight.shape[0] // new.groups != per_group:
-            raise _NoPlaceError
-        wide = new.weight
-        rows = (incoming[:, None] * per_group + torch.arange(per_group)).reshape(-1)
-    elif old.groups == new.groups:
-        wide = torch.zeros(len(new.weight), *old.weight.shape[1:], dtype=torch.float64)
-        wide[:, _channels(incoming, old.groups, old.weight.shape[1])] = new.weight
-        outside = math.prod(old.out_shape[1:])
-        rows = _match_groups(
-            *(old.weight.flatten(1), original.bias[::outside]),
-            *(wide.flatten(1), step.bias[::outside]),
-            kept.get(step.label),
-            old.groups,
-        )
-    else:
-        raise _NoPlaceError
-    weight = torch.zeros_like(old.weight)
-    weight[rows] = wide
-    outside = math.prod(old.out_shape[1:])
-    place = (rows[:, None] * outside + torch.arange(outside)).reshape(-1)
-    return replace(old, weight=weight), place
-
-
-def _match_groups(
-    old: Tensor,
-    old_bias: Tensor,
-    new: Tensor,
-    new_bias: Tensor,
-    kept: list[int] | None,
-    groups: int,
-) -> Tensor:
-    """Return ``_match`` group by group: no row stands for one of another group."""
-    before, after = len(old) // groups, len(new) // groups
-    rows = []
-    for group in range(groups):
-        wide = slice(group * before, (group + 1) * before)
-        narrow = slice(group * after, (group + 1) * after)
-        own = None if kept is None else [channel - group * before for channel in kept[narrow]]
-        found = _match(old[wide], old_bias[wide], new[narrow], new_bias[narrow], own)
-        rows.append(found + group * before)
-    return torch.cat(rows)
-
-
-def _match(
-    old: Tensor, old_bias: Tensor, new: Tensor, new_bias: Tensor, kept: list[int] | None
-) -> Tensor:
-    """Return which row of ``old`` (m, k) each row of ``new`` (n ≤ m, k) stands for."""
-    if len(new) > len(old):
-        raise _NoPlaceError
-    if len(new) == len(old):
-        return torch.arange(len(old))
-    channels = range(len(old))
-    if kept and len(kept) == len(new) == len(set(kept)) and all(c in channels for c in kept):
-        return torch.tensor(kept)
-    distance = torch.cdist(
-        torch.cat([new, new_bias[:, None]], 1), torch.cat([old, old_bias[:, None]], 1)
-    )
-    return torch.as_tensor(linear_sum_assignment(torch.nan_to_num(distance).numpy())[1])
-
-
-def _place_moved(original: Affine, step: Affine, sources: list[Tensor]) -> Tensor:
-    """Return the places of what maps without weights between channels make."""
-    if original.size == step.size and all(
-        torch.equal(source, torch.arange(linear.inputs))
-        for source, linear in zip(sources, original.maps, strict=True)
-    ):
-        return torch.arange(step.size)  # nothing was removed here
-    place = torch.full((step.size,), -1)
-    for old, new, source in zip(original.maps, step.maps, sources, strict=True):
-        if isinstance(old, Mean) and isinstance(new, Mean):
-            if (old.reduced, old.inner) != (new.reduced, new.inner) or old.inner != 1:
-                raise _NoPlaceError
-            proposed = _planes(source, old.reduced)
-        else:
-            came_from = _sources_of(new)
-            inverse = torch.full((old.inputs,), -1)
-            origin = _sources_of(old)
-            used = origin >= 0
-            if _repeats(origin[used]):
-                raise _NoPlaceError
-            inverse[origin[used]] = used.nonzero().squeeze(1)
-            proposed = torch.where(came_from >= 0, inverse[source[came_from.clamp(min=0)]], -1)
-            if bool(((proposed < 0) & (came_from >= 0)).any()):
-                raise _NoPlaceError
-        known = (place >= 0) & (proposed >= 0)
-        if not torch.equal(place[known], proposed[known]):
-            raise _NoPlaceError
-        place = torch.where(proposed >= 0, proposed, place)
-    if bool((place < 0).any()) or _repeats(place):
-        raise _NoPlaceError
-    return place
-
-
-def _spread_moving(old: LinearMap, new: LinearMap, source: Tensor, place: Tensor) -> LinearMap:
-    """Return a map without weights between channels in the original's shape."""
-    if isinstance(old, Diagonal) and isinstance(new, Diagonal) and torch.equal(source, place):
-        scale = torch.zeros_like(old.scale)
-        scale[place] = new.scale
-        return Diagonal(scale)
-    if isinstance(old, Selection) and isinstance(new, Selection):
-        index = torch.full_like(old.index, -1)
-        index[place] = torch.where(new.index >= 0, source[new.index.clamp(min=0)], -1)
-        # Elsewhere the original's: what it reads there is zero, or is read by no other element.
-        free = torch.ones(len(index), dtype=torch.bool)
-        free[place] = False
-        taken = torch.isin(old.index, source)
-        index = torch.where(free & ~taken, old.index, index)
-        return replace(old, index=index, weight=new.weight)
-    if isinstance(old, Mean) and isinstance(new, Mean):
-        same = (old.reduced, old.inner) == (new.reduced, new.inner) and old.inner == 1
-        if same and torch.equal(_planes(source, old.reduced), place):
-            return old
-    raise _NoPlaceError
-
-
-def _sources_of(linear: LinearMap) -> Tensor:
-    """Return which element of the operand each element of the result comes from."""
-    if isinstance(linear, Selection):
-        return linear.index
-    if isinstance(linear, Diagonal):
-        return torch.arange(linear.inputs)
-    raise _NoPlaceError
-
-
-def _repeats(index: Tensor) -> bool:
-    """Whether a value occurs twice."""
-    ordered = index.sort().values
-    return bool((ordered[1:] == ordered[:-1]).any())
-
-
-def _channels(source: Tensor, outer: int, size: int) -> Tensor:
-    """Return the last-axis places of elements that repeat over ``outer`` rows of ``size``."""
-    rows = source.reshape(outer, -1) - torch.arange(outer)[:, None] * size
-    if not torch.equal(rows, rows[:1].expand_as(rows)) or bool(
-        (rows < 0).any() | (rows >= size).any()
-    ):
-        raise _NoPlaceError
-    return rows[0]
-
-
-def _planes(source: Tensor, size: int) -> Tensor:
-    """Return the places of channels whose ``size`` elements stay together and in order."""
-    planes = source.reshape(-1, size)
-    channels = planes[:, 0] // size
-    if not torch.equal(planes, channels[:, None] * size + torch.arange(size)):
-        raise _NoPlaceError
-    return channels

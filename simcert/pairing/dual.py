@@ -14,6 +14,7 @@ from simcert.functions import DynamicQuantizer, Identity, Quantizer, Rectifier
 from simcert.model.linear import LinearMap
 from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
 from simcert.pairing.biases import unmerged
+from simcert.pairing.order import by_branch
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,12 @@ class DualProgram:
 def align(f: Program, g: Program) -> DualProgram:
     """Pair the steps of two programs with equal numbers of inputs and outputs.
 
-    Steps of equal kind and size are matched along the longest common subsequence of the two
-    topological orders; the inputs and the outputs always correspond. A quantiser that only one of
+    Steps of equal kind and size are matched along the longest common subsequence of both orders,
+    branch by branch; the inputs and the outputs always correspond. A quantiser that only one of
     the networks has is matched with the identity, or with the rectifier that its limit replaces, so
     that the difference is tracked through it.
     """
+    f, g = by_branch(f), by_branch(g)
     f, g = unmerged(f, g), unmerged(g, f)
     f, g = _ended_alike(f, g), _ended_alike(g, f)
     matches = _longest_common_subsequence(

@@ -11,6 +11,7 @@ from soundness.programs import FLOAT, bound, dense, evaluate, scalars, unaligned
 from simcert.model.lowering import lower
 from simcert.model.program import Affine, Program
 from simcert.pairing import DualProgram, align
+from simcert.pairing.order import by_branch
 
 Random = np.random.Generator
 
@@ -35,8 +36,8 @@ def assert_keeps_both(dual: DualProgram, f: Program, g: Program) -> None:
 
 
 def assert_well_formed(dual: DualProgram, f: Program, g: Program) -> None:
-    assert [n.f for n in dual.nodes if n.f is not None] == list(f.steps)
-    assert [n.g for n in dual.nodes if n.g is not None] == list(g.steps)
+    assert [n.f for n in dual.nodes if n.f is not None] == list(by_branch(f).steps)
+    assert [n.g for n in dual.nodes if n.g is not None] == list(by_branch(g).steps)
     for index, node in enumerate(dual.nodes):
         assert all(o < index for o in (*node.f_operands, *node.g_operands))
         assert all(dual.nodes[o].f is not None for o in node.f_operands)
