@@ -20,11 +20,12 @@ from simcert.bounds.rounding import (
     FLOAT32_LARGEST,
     FLOAT32_ROUNDOFF,
     FLOAT32_SMALLEST,
+    FLOAT32_USUAL,
     SMALLEST,
     gamma,
 )
 from simcert.model.linear import LinearMap, Zero, rows
-from simcert.model.program import Affine
+from simcert.model.program import Affine, Noise
 from simcert.pairing import DualNode
 
 
@@ -34,22 +35,25 @@ class Roundoff:
 
     ``terms`` bounds the products of one sum. Where subnormals are flushed to zero, each product
     and each partial sum loses at most 2^-126, a weight |x| · 2^-126 and an operand |W| · 2^-126;
-    ``flushed`` (size,) is all but the part with |x|.
+    ``flushed`` (size,) is all but the part with |x|. The step's noise is added.
     """
 
     gamma: float
     terms: int
     flushed: Tensor
+    noise: tuple[Noise, ...] = ()
 
     @classmethod
-    def of(cls, absolute: Sequence[LinearMap], bias: Tensor) -> Roundoff:
-        """Return it for a step with the given |W| and bias."""
+    def of(
+        cls, absolute: Sequence[LinearMap], bias: Tensor, noise: tuple[Noise, ...] = ()
+    ) -> Roundoff:
+        """Return it for a step with the given |W|, bias and noise."""
         terms = sum(linear.terms for linear in absolute) + FLOAT32_EXTRA
         sizes = torch.full_like(bias, 2.0 * terms)
         for linear in absolute:
             sizes += linear.forward(bias.new_ones(linear.inputs))
         flushed = 2 * FLOAT32_SMALLEST * sizes
-        return cls(gamma(terms, FLOAT32_ROUNDOFF), terms, flushed)
+        return cls(gamma(terms, FLOAT32_ROUNDOFF), terms, flushed, noise)
 
     def error(self, magnitude: Tensor, operands: Sequence[Interval]) -> Tensor:
         """Return the error (B, size), infinite where a sum may overflow.
@@ -61,6 +65,11 @@ class Roundoff:
         largest = sum(operand.magnitude.amax(1, keepdim=True) for operand in operands)
         error = self.gamma * magnitude + self.flushed
         error = error + (2 * FLOAT32_SMALLEST * self.terms) * largest
+        for operand, factor, power in self.noise:
+            largest = operands[operand].magnitude.amax(1, keepdim=True)
+            # Sums of such numbers do not overflow either.
+            usual = largest ** max(power, 1) < FLOAT32_USUAL
+            error = error + torch.where(usual, factor * largest**power, torch.inf)
         return torch.where(magnitude < FLOAT32_LARGEST, error * (1 + 2.0**-40), torch.inf)
 
 
@@ -80,7 +89,7 @@ class AffineRule:
         self.gamma = _gamma(self.maps, len(step.bias), depth)
         self.roundoff: Roundoff | None = None
         if float32 and step.rounds:
-            self.roundoff = Roundoff.of(self.absolute, self.bias)
+            self.roundoff = Roundoff.of(self.absolute, self.bias, step.noise)
 
     def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
         """Return the interval (B, size) and the rounding error per unit of coefficient."""
@@ -192,7 +201,7 @@ class AffineDualRule:
 
 def _add_constant(c: Tensor, bias: Tensor, error: Tensor, box: Tensor, constant: Tensor) -> None:
     """Add c · bias and the rounding |c| · error of each row's box to ``constant``."""
-    if fused.applies(c):
+    if fused.applies(c, constant):
         fused.add_constant(c, bias, error, box, constant)
     else:
         constant += c @ bias + weighted(c.abs(), error, box)

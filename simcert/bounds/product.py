@@ -23,7 +23,13 @@ from torch import Tensor
 
 from simcert.bounds.blocks import Blocks, at, weighted
 from simcert.bounds.interval import Interval, Triple, known
-from simcert.bounds.rounding import FLOAT32_ROUNDOFF, FLOAT32_SMALLEST, SMALLEST, gamma
+from simcert.bounds.rounding import (
+    FLOAT32_LARGEST,
+    FLOAT32_ROUNDOFF,
+    FLOAT32_SMALLEST,
+    SMALLEST,
+    gamma,
+)
 
 
 class Planes(NamedTuple):
@@ -84,7 +90,9 @@ class ProductRule:
         if not self.float32:
             return torch.zeros_like(size)
         flushed = FLOAT32_SMALLEST * (x.magnitude + y.magnitude + 2.0)
-        return 2 * FLOAT32_ROUNDOFF * size + flushed
+        # What may overflow has no bound.
+        error = 2 * FLOAT32_ROUNDOFF * size + flushed
+        return torch.where(size < FLOAT32_LARGEST, error, torch.inf)
 
 
 class ProductDualRule:

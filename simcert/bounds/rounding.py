@@ -28,6 +28,9 @@ FLOAT32_SMALLEST = 2.0**-126
 FLOAT32_LARGEST = 2.0**127
 """Sums of absolute products below this cannot overflow, rounding included."""
 
+FLOAT32_USUAL = 2.0**100
+"""Sums of any number of numbers below this cannot overflow."""
+
 FLOAT32_EXTRA = 8
 """Roundings of one term beyond its sum's: bias, scale, division, a folded BatchNormalization."""
 

@@ -28,7 +28,7 @@ from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 from simcert.functions import Function, Identity
 
-_SECTIONS = 14
+_SECTIONS = 11
 _GOLDEN = (5**0.5 - 1) / 2
 _STEEPEST = 4.0
 """Of the mean slope over an interval: what lines along a function that jumps are tried up to."""
@@ -111,7 +111,8 @@ class UnivariateDualRule:
         a, b, delta = (known(interval) for interval in operands[0])
         a, a_shift, a_error = self.f.argument(a)
         b, b_shift, b_error = self.g.argument(b)
-        delta = Interval(delta.lower - a_shift - b_shift, delta.upper + a_shift + b_shift)
+        if not self.same:
+            delta = Interval(delta.lower - a_shift - b_shift, delta.upper + a_shift + b_shift)
         null = (delta.lower >= 0) & (delta.upper <= 0) & self.alike
         upper = _plane(self.f.function, self.g.function, a, b, delta, f, g)
         negated = Interval(-delta.upper, -delta.lower)
@@ -179,25 +180,46 @@ def _strip(function: Function, x: Interval, shift: Tensor, error: Tensor) -> Str
     def below(slope: Tensor) -> Tensor:
         return -function.residual(*x, slope)[0] - slope * centre
 
-    upper_slope, lower_slope = _minimise(above, low, high), _minimise(below, low, high)
+    ends = function.value(x.upper) - function.value(x.lower)
+    chord = torch.nan_to_num(ends / (x.upper - x.lower), nan=0.0, posinf=0.0, neginf=0.0)
+    finite = torch.isfinite(x.lower) & torch.isfinite(x.upper)
+    upper_slope = torch.where(finite, _best(above, low, high, chord), 0.0)
+    lower_slope = torch.where(finite, _best(below, low, high, chord), 0.0)
     upper = function.residual(*x, upper_slope)[1]
     lower = function.residual(*x, lower_slope)[0]
     steep = torch.maximum(upper_slope.abs(), lower_slope.abs())
     intercept = torch.maximum(upper.abs(), lower.abs())
-    rounding = gamma(2 * centre.shape[1] + 64) * (steep * x.magnitude + intercept)
+    # 0 · ∞ is 0 here: a line with slope 0 holds everywhere.
+    tilted = torch.where(steep == 0, 0.0, steep * x.magnitude)
+    rounding = gamma(2 * centre.shape[1] + 64) * (tilted + intercept)
     rounding = torch.nan_to_num(rounding, nan=torch.inf) + steep * shift + error
     return Strip(upper_slope, upper, lower_slope, lower, rounding)
 
 
-def _minimise(objective: Callable[[Tensor], Tensor], low: Tensor, high: Tensor) -> Tensor:
-    """Return about where a convex function is least on [low, high], by golden sections."""
+def _best(
+    objective: Callable[[Tensor], Tensor], low: Tensor, high: Tensor, chord: Tensor
+) -> Tensor:
+    """Return about where a convex function is least on [low, high], by golden sections.
+
+    The chord is tried too: it is the best where f is convex.
+    """
+    reach = _GOLDEN * (high - low)
+    points = high - reach, low + reach
+    values = [objective(point) for point in points]
     for _ in range(_SECTIONS):
+        falling = values[0] > values[1]
+        low, high = torch.where(falling, points[0], low), torch.where(falling, high, points[1])
         reach = _GOLDEN * (high - low)
-        left, right = high - reach, low + reach
-        falling = objective(left) > objective(right)
-        low, high = torch.where(falling, left, low), torch.where(falling, high, right)
-    middle = (low + high) / 2
-    return torch.nan_to_num(middle, nan=0.0, posinf=0.0, neginf=0.0)
+        # One of the two new points is an old one.
+        points = high - reach, low + reach
+        value = objective(torch.where(falling, points[1], points[0]))
+        values = [
+            torch.where(falling, values[1], value),
+            torch.where(falling, value, values[0]),
+        ]
+    best = torch.where(values[0] > values[1], points[1], points[0])
+    best = torch.where(objective(chord) <= torch.minimum(*values), chord, best)
+    return torch.nan_to_num(best, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _plane(

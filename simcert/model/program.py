@@ -7,7 +7,7 @@ difference. A step's index is the index of the (flat) tensor that it makes; step
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,6 +24,20 @@ class Input:
     label: str = "input"
 
 
+class Noise(NamedTuple):
+    """factor · (max |x|)^power over the elements x of an operand: an error of a float32 runtime.
+
+    Attributes:
+        operand: its position among the operands of the step, whose map may be zero.
+        factor: absolute for power 0.
+        power: 0, 1 or 2.
+    """
+
+    operand: int
+    factor: float
+    power: int
+
+
 @dataclass(frozen=True)
 class Affine:
     """The sum of linear maps of earlier tensors, plus a bias (size,).
@@ -35,6 +49,9 @@ class Affine:
     ``rounds`` says whether a runtime rounds here. It does in products and sums; it does not where
     elements are only moved, or where the step is a part of an operator that picks one of its
     operands: Clip and Max are written with sums that no runtime computes.
+
+    ``noise`` is what a runtime's own formula for an operator may be off by besides: the steps of a
+    softmax, say, do not round, and the last one bears the error of any formula for it.
     """
 
     operands: tuple[int, ...]
@@ -43,6 +60,7 @@ class Affine:
     label: str
     computed: str = ""
     rounds: bool = True
+    noise: tuple[Noise, ...] = ()
 
     @property
     def size(self) -> int:
@@ -66,12 +84,13 @@ class Relu:
 
 @dataclass(frozen=True)
 class Univariate:
-    """A function of each element of an earlier tensor."""
+    """A function of each element of an earlier tensor; ``rounds`` as in :class:`Affine`."""
 
     operand: int
     function: Function
     size: int
     label: str
+    rounds: bool = True
 
     @property
     def operands(self) -> tuple[int, ...]:
@@ -81,11 +100,12 @@ class Univariate:
 
 @dataclass(frozen=True)
 class Product:
-    """The product of two earlier tensors of one size, element by element."""
+    """The product of two earlier tensors of one size; ``rounds`` as in :class:`Affine`."""
 
     operands: tuple[int, int]
     size: int
     label: str
+    rounds: bool = True
 
 
 Step: TypeAlias = Input | Affine | Relu | Univariate | Product

@@ -91,6 +91,7 @@ SMOOTH = [
     Case(Softplus(), lambda x: mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x))),
     Case(Softsign(), lambda x: x / (1 + abs(x))),
     Case(Gelu(), lambda x: x * mp.erfc(-x / mp.sqrt(2)) / 2, (0.0, ROOT, -ROOT, -0.75)),
+    Case(Gelu(0.3), lambda x: x * mp.erfc(-mp.mpf(0.3) * x) / 2, (0.0, 1 / 0.3, -1 / 0.3)),
     Case(GeluTanh(), _gelu_tanh, (0.0, 1.4185040087908283, -1.4185040087908283)),
     Case(Swish(), lambda x: x / (1 + mp.exp(-x)), (0.0, 2.3993572805154675, -2.3993572805154675)),
     Case(Mish(), _mish, (0.0, -2.256376396360793, 1.4905711794854284)),

@@ -10,7 +10,18 @@ from collections.abc import Sequence
 
 from simcert.errors import UnsupportedOperatorError
 from simcert.model.graph import Graph, Node
-from simcert.model.lowering import affine, functions, movement, piecewise, quantised, reductions
+from simcert.model.lowering import (
+    affine,
+    comparisons,
+    functions,
+    movement,
+    normalisation,
+    norms,
+    piecewise,
+    quantised,
+    recurrent,
+    reductions,
+)
 from simcert.model.lowering.builder import Builder, Lowering, Operand, Traced, widened
 from simcert.model.operators import apply
 from simcert.model.operators.kernel import tensor
@@ -21,10 +32,14 @@ __all__ = ["LOWERINGS", "lower"]
 
 LOWERINGS: dict[str, Lowering] = {
     **affine.LOWERINGS,
+    **comparisons.LOWERINGS,
     **functions.LOWERINGS,
     **movement.LOWERINGS,
+    **normalisation.LOWERINGS,
+    **norms.LOWERINGS,
     **piecewise.LOWERINGS,
     **quantised.LOWERINGS,
+    **recurrent.LOWERINGS,
     **reductions.LOWERINGS,
 }
 """How each operator is written, by its ONNX type."""

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from simcert.errors import UnsupportedOperatorError
+from simcert.functions import Power
 from simcert.model.graph import Node
 from simcert.model.linear import (
     Convolution,
     Dense,
 )
+from simcert.model.lowering import products
 from simcert.model.lowering.builder import (
     Builder,
     Lowering,
@@ -29,6 +31,7 @@ from simcert.model.lowering.builder import (
     present,
 )
 from simcert.model.lowering.movement import move
+from simcert.model.operators.transposed import spread, transposed_window
 from simcert.model.operators.window import window
 
 
@@ -47,19 +50,30 @@ def _sum(signs: tuple[float, ...]) -> Lowering:
 def _multiply(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
     a, b = present(inputs)
     if isinstance(a, Traced) and isinstance(b, Traced):
-        raise UnsupportedOperatorError(node.operator, node.name, "a product of two activations")
+        return [products.multiply(builder, node, a, b)]
     x, scale = (a, b) if isinstance(a, Traced) else (b, a)
     scale = constant_of(node, scale, "factor")
     return [builder.scale(activation(node, x), scale, broadcast(a, b), node.name, "")]
 
 
 def _divide(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+    if isinstance(inputs[1], Traced):
+        return [_divide_by(builder, node, inputs[0], inputs[1])]
     x, divisor = activation(node, inputs[0]), constant_of(node, inputs[1], "divisor")
     if not divisor.all():
         raise UnsupportedOperatorError(node.operator, node.name, "a division by zero")
     digest = digest_of(divisor)
     inverse = float64(node, 1.0 / divisor, divisor)
     return [builder.scale(x, inverse, broadcast(x, divisor), node.name, digest)]
+
+
+def _divide_by(builder: Builder, node: Node, x: Operand | None, divisor: Traced) -> Traced:
+    """Append x / divisor, where the divisor depends on the input."""
+    if isinstance(x, Traced):
+        return products.divide(builder, node, x, divisor)
+    numerator = constant_of(node, x, "numerator")
+    inverse = builder.univariate(divisor, Power(-1.0), node.name)
+    return builder.scale(inverse, numerator, broadcast(numerator, divisor), node.name, "")
 
 
 def _negate(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -96,7 +110,9 @@ def _matmul(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[
         turned = move(builder, node.name, b, positions(b).T)
         product = _product(builder, node, turned, a.T)
         return [move(builder, node.name, product, positions(product).T)]
-    raise UnsupportedOperatorError(node.operator, node.name, "a product of two activations")
+    if isinstance(a, Traced) and isinstance(b, Traced):
+        return [products.contract(builder, node, a, b)]
+    raise UnsupportedOperatorError(node.operator, node.name, "a constant on the left of a batch")
 
 
 def _product(builder: Builder, node: Node, x: Traced, weight: Tensor) -> Traced:
@@ -154,6 +170,31 @@ def convolve(
     return builder.affine([(x.step, linear)], spread, (1, *out_shape), node.name, digest)
 
 
+def _transposed_convolution(
+    builder: Builder, node: Node, inputs: list[Operand | None]
+) -> list[Operand]:
+    """A convolution, with turned kernels, of the input with zeros between its elements."""
+    x, weight = activation(node, inputs[0]), constant_of(node, inputs[1], "weight")
+    if x.shape[0] != 1:
+        raise UnsupportedOperatorError(node.operator, node.name, f"a batch of {x.shape[0]}")
+    frame = transposed_window(node, x.shape[2:], weight.shape[2:])
+    index = spread(positions(x) + 1, frame) - 1
+    apart = move(builder, node.name, x, index)
+    groups = node.integer("group", 1)
+    own = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2).flatten(0, 1)
+    kernel = own.flip(tuple(range(2, own.ndim))).contiguous()
+    out_shape = (kernel.shape[0], *frame.out)
+    axes = len(frame.out)
+    linear = Convolution(
+        kernel, apart.shape[1:], out_shape, (1,) * axes, ((0, 0),) * axes, frame.dilations, groups
+    )
+    channels = torch.zeros(kernel.shape[0], dtype=torch.float64)
+    if len(inputs) > 2 and inputs[2] is not None:
+        channels = constant_of(node, inputs[2], "bias")
+    bias = channels.repeat_interleave(math.prod(frame.out))
+    return [builder.affine([(apart.step, linear)], bias, (1, *out_shape), node.name)]
+
+
 def _batch_normalization(
     builder: Builder, node: Node, inputs: list[Operand | None]
 ) -> list[Operand]:
@@ -176,6 +217,7 @@ LOWERINGS: dict[str, Lowering] = {
     "Add": _sum((1.0, 1.0)),
     "BatchNormalization": _batch_normalization,
     "Conv": _convolution,
+    "ConvTranspose": _transposed_convolution,
     "Div": _divide,
     "Gemm": _gemm,
     "MatMul": _matmul,

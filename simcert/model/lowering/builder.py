@@ -48,6 +48,8 @@ class Builder:
         self.steps: list[Step] = [Input(inputs)]
         self.quantised: dict[int, tuple[int, Tensor, Tensor]] = {}
         """The real tensor that a tensor of codes stands for, with scale and zero point, by step."""
+        self.truths: set[int] = set()
+        """Steps that hold truth values, as 0 and 1."""
 
     def affine(
         self,
@@ -108,7 +110,7 @@ class Builder:
         """Append x + bias, off by the sum of factor · (max |source|)^power in a float32 runtime."""
         same = Selection(torch.arange(x.size), x.size)
         sources = [source for source, _, _ in noise]
-        maps = (same, *(Zero(source.size, x.size) for source in sources))
+        maps: tuple[LinearMap, ...] = (same, *(Zero(s.size, x.size) for s in sources))
         step = Affine(
             (x.step, *(source.step for source in sources)),
             maps,

@@ -78,6 +78,7 @@ def _dropout(builder: Builder, node: Node, inputs: list[Operand | None]) -> list
 
 LOWERINGS: dict[str, Lowering] = {
     "Concat": _movement,
+    "DepthToSpace": _movement,
     "Dropout": _dropout,
     "Expand": _movement,
     "Flatten": _movement,
@@ -85,10 +86,14 @@ LOWERINGS: dict[str, Lowering] = {
     "Identity": _movement,
     "Pad": _movement,
     "Reshape": _movement,
+    "Resize": _movement,
     "Slice": _movement,
+    "SpaceToDepth": _movement,
     "Split": _movement,
     "Squeeze": _movement,
+    "Tile": _movement,
     "Transpose": _movement,
     "Unsqueeze": _movement,
+    "Upsample": _movement,
 }
 """How each operator is written, by its ONNX type."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ from simcert.model.lowering.builder import (
 )
 from simcert.model.lowering.movement import move
 from simcert.model.operators.window import window
+
+Method: TypeAlias = Literal["maximum", "minimum"]
 
 
 def _average_pool(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -112,22 +115,34 @@ def _global_max(builder: Builder, node: Node, inputs: list[Operand | None]) -> l
     return [maximum_of(builder, node, x, groups, shape)]
 
 
-def _reduce_max(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
-    x = activation(node, inputs[0])
-    groups, shape = groups_of(x, axes_of(node, inputs, x), keep=keeps(node))
-    return [maximum_of(builder, node, x, groups, shape)]
+def _reduce_extremum(method: Method) -> Lowering:
+    """ReduceMax and ReduceMin."""
+
+    def run(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
+        x = activation(node, inputs[0])
+        groups, shape = groups_of(x, axes_of(node, inputs, x), keep=keeps(node))
+        return [extremum_of(builder, node, x, groups, shape, method)]
+
+    return run
 
 
 def maximum_of(
     builder: Builder, node: Node, x: Traced, groups: Tensor, shape: Sequence[int]
 ) -> Traced:
-    """Return the maximum over the first axis of ``groups`` (k, outputs), pair by pair."""
+    """Return the maximum over the first axis of ``groups`` (k, outputs)."""
+    return extremum_of(builder, node, x, groups, shape, "maximum")
+
+
+def extremum_of(
+    builder: Builder, node: Node, x: Traced, groups: Tensor, shape: Sequence[int], method: Method
+) -> Traced:
+    """Return the maximum or minimum over the first axis of ``groups`` (k, outputs), in pairs."""
+    append = getattr(builder, method)
     flat = (groups.shape[1],)
     rest = [move(builder, node.name, x, group) for group in groups]
     while len(rest) > 1:
         paired = [
-            builder.maximum(a, b, flat, node.name)
-            for a, b in zip(rest[::2], rest[1::2], strict=False)
+            append(a, b, flat, node.name) for a, b in zip(rest[::2], rest[1::2], strict=False)
         ]
         rest = paired + rest[len(rest) - len(rest) % 2 :]
     return Traced(rest[0].step, tuple(shape))
@@ -163,8 +178,9 @@ LOWERINGS: dict[str, Lowering] = {
     "GlobalAveragePool": _global_mean,
     "GlobalMaxPool": _global_max,
     "MaxPool": _max_pool,
-    "ReduceMax": _reduce_max,
+    "ReduceMax": _reduce_extremum("maximum"),
     "ReduceMean": _mean,
+    "ReduceMin": _reduce_extremum("minimum"),
     "ReduceSum": _reduce_sum,
 }
 """How each operator is written, by its ONNX type."""

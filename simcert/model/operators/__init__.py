@@ -20,6 +20,9 @@ from simcert.model.operators import (
     normalisation,
     pooling,
     quantisation,
+    recurrent,
+    resizing,
+    transposed,
 )
 from simcert.model.operators.kernel import Kernel
 
@@ -32,6 +35,9 @@ OPERATORS: Mapping[str, Kernel] = {
     **normalisation.KERNELS,
     **pooling.KERNELS,
     **quantisation.KERNELS,
+    **recurrent.KERNELS,
+    **resizing.KERNELS,
+    **transposed.KERNELS,
 }
 
 

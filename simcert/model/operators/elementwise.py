@@ -63,6 +63,24 @@ def _elu(node: Node, x: Tensor) -> Tensor:
     return functional.elu(x, node.real("alpha", 1.0))
 
 
+def _selu(node: Node, x: Tensor) -> Tensor:
+    alpha = node.real("alpha", _float32(1.67326319217681884765625))
+    gamma = node.real("gamma", _float32(1.05070102214813232421875))
+    return gamma * torch.where(x > 0, x, alpha * torch.expm1(torch.clamp(x, max=0.0)))
+
+
+def _celu(node: Node, x: Tensor) -> Tensor:
+    return functional.celu(x, node.real("alpha", 1.0))
+
+
+def _softsign(x: Tensor) -> Tensor:
+    return x / (1.0 + x.abs())
+
+
+def _mish(x: Tensor) -> Tensor:
+    return x * torch.tanh(_softplus(x))
+
+
 def _clip(node: Node, x: Tensor, low: Tensor | None = None, high: Tensor | None = None) -> Tensor:
     if "min" in node.attributes:
         low = torch.tensor(node.real("min", -math.inf), dtype=x.dtype, device=x.device)
@@ -98,6 +116,7 @@ KERNELS: dict[str, Kernel] = table(
         "Floor": _unary(torch.floor),
         "HardSwish": _unary(_hard_swish),
         "Log": _unary(torch.log),
+        "Mish": _unary(_mish),
         "Neg": _unary(torch.neg),
         "Not": _unary(torch.logical_not),
         "Reciprocal": _unary(torch.reciprocal),
@@ -107,25 +126,34 @@ KERNELS: dict[str, Kernel] = table(
         "Sign": _unary(torch.sign),
         "Sin": _unary(torch.sin),
         "Softplus": _unary(_softplus),
+        "Softsign": _unary(_softsign),
         "Sqrt": _unary(torch.sqrt),
+        "Tan": _unary(torch.tan),
         "Tanh": _unary(torch.tanh),
         "Add": _binary(torch.add),
+        "And": _binary(torch.logical_and),
         "Div": _binary(_divide),
         "Equal": _binary(torch.eq),
         "Greater": _binary(torch.gt),
+        "GreaterOrEqual": _binary(torch.ge),
         "Less": _binary(torch.lt),
+        "LessOrEqual": _binary(torch.le),
         "Mul": _binary(torch.mul),
+        "Or": _binary(torch.logical_or),
         "Pow": _binary(_power),
         "Sub": _binary(torch.sub),
+        "Xor": _binary(torch.logical_xor),
         "Max": _variadic(torch.maximum),
         "Min": _variadic(torch.minimum),
         "Sum": _variadic(torch.add),
+        "Celu": _celu,
         "Clip": _clip,
         "Elu": _elu,
         "Gelu": _gelu,
         "HardSigmoid": _hard_sigmoid,
         "LeakyRelu": _leaky_relu,
         "PRelu": _prelu,
+        "Selu": _selu,
         "Where": _where,
     }
 )

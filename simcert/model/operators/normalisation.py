@@ -31,6 +31,25 @@ def _layer_normalization(
     return y if shift is None else y + shift
 
 
+def _instance_normalization(node: Node, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    shape = (-1, *(1,) * (x.ndim - 2))
+    return _standardised(node, x, x.shape[1]) * scale.reshape(shape) + shift.reshape(shape)
+
+
+def _group_normalization(node: Node, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    shape = (-1, *(1,) * (x.ndim - 2))
+    groups = node.integer("num_groups", 1)
+    return _standardised(node, x, groups) * scale.reshape(shape) + shift.reshape(shape)
+
+
+def _standardised(node: Node, x: Tensor, groups: int) -> Tensor:
+    """Return x with mean 0 and variance 1 over each group of channels and all positions."""
+    grouped = x.reshape(x.shape[0], groups, -1)
+    centred = grouped - grouped.mean(-1, keepdim=True)
+    variance = centred.square().mean(-1, keepdim=True)
+    return (centred / torch.sqrt(variance + node.real("epsilon", _EPSILON))).reshape(x.shape)
+
+
 def _softmax(node: Node, x: Tensor) -> Tensor:
     """Over one axis; before operator set 13 over all axes from the given one on."""
     if node.opset >= 13:
@@ -49,6 +68,8 @@ def _log_softmax(node: Node, x: Tensor) -> Tensor:
 KERNELS: dict[str, Kernel] = table(
     {
         "BatchNormalization": _batch_normalization,
+        "GroupNormalization": _group_normalization,
+        "InstanceNormalization": _instance_normalization,
         "LayerNormalization": _layer_normalization,
         "LogSoftmax": _log_softmax,
         "Softmax": _softmax,

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from simcert.model.graph import Node
-from simcert.model.operators.kernel import Function, Kernel, axes_of, table
+from simcert.model.operators.kernel import Function, Kernel, axes_of, table, unsupported
 from simcert.model.operators.window import pad, window
 
 _MAXIMA = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
@@ -69,15 +69,44 @@ def _reduction(function: Callable[..., Tensor]) -> Function:
     return run
 
 
+def _sum_of_squares(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return x.square().sum(axes, keep)
+
+
+def _euclidean(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return _sum_of_squares(x, axes, keep).sqrt()
+
+
+def _sum_of_absolutes(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
+    return x.abs().sum(axes, keep)
+
+
+def _position(function: Callable[..., Tensor]) -> Function:
+    """Where the greatest or least element stands; of several equal ones the first."""
+
+    def run(node: Node, x: Tensor) -> Tensor:
+        axis = node.integer("axis", 0)
+        if node.integer("select_last_index", 0):
+            raise unsupported(node, "the last of equal elements")
+        return function(x, axis, bool(node.integer("keepdims", 1)))
+
+    return run
+
+
 KERNELS: dict[str, Kernel] = table(
     {
+        "ArgMax": _position(torch.argmax),
+        "ArgMin": _position(torch.argmin),
         "AveragePool": _average_pool,
         "GlobalAveragePool": _global_average,
         "GlobalMaxPool": _global_max,
         "MaxPool": _max_pool,
+        "ReduceL1": _reduction(_sum_of_absolutes),
+        "ReduceL2": _reduction(_euclidean),
         "ReduceMax": _reduction(torch.amax),
         "ReduceMean": _reduction(torch.mean),
         "ReduceMin": _reduction(torch.amin),
         "ReduceSum": _reduction(torch.sum),
+        "ReduceSumSquare": _reduction(_sum_of_squares),
     }
 )
