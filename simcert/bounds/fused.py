@@ -22,9 +22,11 @@ Integer = NDArray[np.int64]
 _Loop = TypeVar("_Loop", bound=Callable[..., None])
 
 
-def applies(c: Tensor) -> bool:
-    """Whether these loops can take the coefficients: float64 on the CPU, without gradients."""
-    return c.device.type == "cpu" and c.dtype == torch.float64 and not c.requires_grad
+def applies(*tensors: Tensor) -> bool:
+    """Whether these loops can take the numbers: float64 on the CPU, without gradients."""
+    return all(
+        c.device.type == "cpu" and c.dtype == torch.float64 and not c.requires_grad for c in tensors
+    )
 
 
 def along_lines(c: Tensor, lines: Tensor, box: Tensor, constant: Tensor) -> Tensor:

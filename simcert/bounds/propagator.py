@@ -29,6 +29,7 @@ from simcert.bounds.product import ProductDualRule, ProductRule
 from simcert.bounds.relu import ReluDualRule, ReluRule
 from simcert.bounds.rounding import SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
+from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
 from simcert.model.linear import Dense, Diagonal, LinearMap, Selection, Zero
 from simcert.model.linear import work as work_of
@@ -49,6 +50,10 @@ Parallel = Callable[[Callable[[slice], Any], Sequence[slice]], list[Any]]
 
 def _one_by_one(function: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
     return [function(part) for part in parts]
+
+
+_STEP = 4
+"""What one step of tuning costs, of one substitution: forward and gradient, without fused loops."""
 
 
 class OutOfTimeError(Exception):
@@ -82,6 +87,12 @@ class RowBounds(NamedTuple):
         names = [name for name in cls._fields if name != "triples"]
         tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
         return cls(**tensors, triples=[])
+
+
+    def tightened(self, other: RowBounds) -> RowBounds:
+        """Return other bounds of the same boxes, no looser than these."""
+        lower = torch.maximum(self.lower, other.lower)
+        return other._replace(lower=lower, upper=torch.minimum(self.upper, other.upper))
 
 
 @dataclass
@@ -131,6 +142,8 @@ class Propagator:
         device: where to compute.
         work: multiplications that the symbolic bounds of one box's inner tensors may take, about.
             What they leave out, the widest last, has the bounds of intervals.
+        steps: of gradient descent on the relaxations for the wanted functions; see
+            :mod:`~simcert.bounds.tuning`.
         parallel: runs a function on each of a list, in order; with it the rows of a wide network
             are shared among threads. The result does not depend on it.
     """
@@ -145,6 +158,7 @@ class Propagator:
         float32: bool = False,
         device: torch.device | str = "cpu",
         work: float = math.inf,
+        steps: int = 0,
         parallel: Parallel = _one_by_one,
     ) -> None:
         self._device = torch.device(device)
@@ -159,7 +173,7 @@ class Propagator:
         self.part = _SMALL_PART if self._width <= _SMALL else None
         # A small network's batch is shared in parts; a part within a part would wait for itself.
         self._parallel = _one_by_one if self.part else parallel
-        self._work, self._costs = work, _costs(dual)
+        self._work, self._costs, self._steps = work, _costs(dual), steps
         equal = dual.same if float32 else is_equal(dual)
         self._equal = equal and not bool(f.any() or g.any())
         self._functions: list[LinearMap] = [
@@ -275,9 +289,9 @@ class Propagator:
         def bound(part: slice) -> tuple[Tensor, Tensor]:
             box, element = boxes[part], elements[part]
             pending, bias, error = self._pick(index, block, box, element, batch)
-            above = self._substitute(pending, error + bias, box, batch)[1]
             negated = {operand: blocks.negated() for operand, blocks in pending.items()}
-            return self._substitute(negated, error - bias, box, batch)[1], above
+            below = self._best(negated, error - bias, box, batch)[1]
+            return below, self._best(pending, error + bias, box, batch)[1]
 
         parts = list(self._chunks(len(boxes)))
         for part, (below, above) in zip(parts, self._parallel(bound, parts), strict=True):
@@ -297,6 +311,7 @@ class Propagator:
         if math.isinf(batch.work):
             return boxes, elements
         each = 2.0 * self._costs[index] * (3 if block == "delta" else 1)
+        each *= 1 + _STEP * self._steps
         to_come = 3 * sum(node >= index for node in self._refined)
         count = int(batch.work / (to_come * each))
         if count < len(boxes):
@@ -368,13 +383,53 @@ class Propagator:
         blocks = Blocks(*(_none_if_zero(sign * c[row]) for c in self._coefficients))
         last = len(self._layers) - 1
         zero = torch.zeros(len(box), dtype=torch.float64, device=self._device)
-        slope, linear = self._substitute({last: blocks}, zero.clone(), box, batch)
+        slope, linear = self._best({last: blocks}, zero.clone(), box, batch)
         best = linear
         if blocks.delta is not None:
             product = {last: blocks.without_delta()}
-            _, alone = self._substitute(product, zero, box, batch, product=True)
+            _, alone = self._best(product, zero, box, batch, product=True)
             best = torch.fmin(linear, alone)
         return slope, linear, best
+
+    def _best(
+        self,
+        pending: dict[int, Blocks],
+        constant: Tensor,
+        box: Tensor,
+        batch: _Batch,
+        *,
+        product: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Carry rows back to the input; with ``steps`` along tuned slopes and planes too."""
+        start = constant.clone()
+        slope, value = self._substitute(pending, constant, box, batch, product=product)
+        rectifiers = self._rectifiers(max(pending), batch, product=product) if self._steps else []
+        if rectifiers:
+
+            def bound(relaxed: Relaxations) -> tuple[Tensor, Tensor]:
+                own = start.clone()
+                return self._substitute(pending, own, box, batch, product=product, relaxed=relaxed)
+
+            tuned = tune(bound, FreeRelaxations(rectifiers, box), self._steps)
+            slope = torch.where((tuned[1] < value)[:, None], tuned[0], slope)
+            value = torch.fmin(value, tuned[1])
+        return slope, value
+
+    def _rectifiers(
+        self, last: int, batch: _Batch, *, product: bool
+    ) -> list[tuple[int, Triple, str]]:
+        """Return the rectifiers up to a node, with what they read and how they are relaxed."""
+        rectifiers = []
+        for index, layer in enumerate(self._layers[: last + 1]):
+            node = layer.node
+            if isinstance(layer.dual, ReluDualRule) and not product:
+                rectifiers.append((index, batch.triples[node.f_operands[0]], "dual"))
+                continue
+            if isinstance(node.f, Relu):
+                rectifiers.append((index, batch.triples[node.f_operands[0]], "f"))
+            if isinstance(node.g, Relu):
+                rectifiers.append((index, batch.triples[node.g_operands[0]], "g"))
+        return rectifiers
 
     def _plain_rows(self, batch: _Batch) -> Interval:
         """Bound the wanted functions by the intervals of the outputs: exact where these are 0."""
@@ -396,6 +451,7 @@ class Propagator:
         batch: _Batch,
         *,
         product: bool = False,
+        relaxed: Relaxations | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Carry rows of coefficients back to the input.
 
@@ -405,6 +461,7 @@ class Propagator:
             box: the box of each row (R,).
             batch: the boxes and their relaxations.
             product: treat the pair as two networks side by side, without δ.
+            relaxed: relaxations of each row that stand in for those of its box.
 
         Returns:
             The coefficients (R, inputs) of a linear upper bound, and its maximum (R,) on the
@@ -412,21 +469,26 @@ class Propagator:
         """
         if time.monotonic() > batch.deadline:
             raise OutOfTimeError
-        pending = dict(pending)
+        pending, relaxed, own = dict(pending), relaxed or {}, torch.arange(len(box))
+
+        def relaxation(kind: str, of_boxes: list[Any]) -> tuple[Any, Tensor]:
+            found = relaxed.get((index, kind))
+            return (of_boxes[index], box) if found is None else (found, own)
+
         for index in range(max(pending), 0, -1):
             if index not in pending:
                 continue
             blocks, layer, node = pending.pop(index), self._layers[index], self._layers[index].node
             if layer.dual is not None and not product and _is_dual(blocks):
-                parts = layer.dual.backward(blocks, batch.dual[index], box, constant)
+                parts = layer.dual.backward(blocks, *relaxation("dual", batch.dual), constant)
                 _gather(pending, node.f_operands, parts)
                 continue
             blocks = blocks.without_delta()
             if blocks.f is not None and layer.f is not None:
-                rows = layer.f.backward(blocks.f, batch.f[index], box, constant)
+                rows = layer.f.backward(blocks.f, *relaxation("f", batch.f), constant)
                 _gather(pending, node.f_operands, [Blocks(f=c) for c in rows])
             if blocks.g is not None and layer.g is not None:
-                rows = layer.g.backward(blocks.g, batch.g[index], box, constant)
+                rows = layer.g.backward(blocks.g, *relaxation("g", batch.g), constant)
                 _gather(pending, node.g_operands, [Blocks(g=c) for c in rows])
         return self._concretise(pending.get(0, Blocks()), constant, box, batch)
 
@@ -459,9 +521,9 @@ def _rule(step: Step | None, depth: int, device: torch.device, float32: bool) ->
     if isinstance(step, Affine):
         return AffineRule(step, depth, device, float32=float32)
     if isinstance(step, Univariate):
-        return UnivariateRule(step.function, float32=float32)
+        return UnivariateRule(step.function, float32=float32 and step.rounds)
     if isinstance(step, Product):
-        return ProductRule(float32=float32)
+        return ProductRule(float32=float32 and step.rounds)
     return ReluRule() if isinstance(step, Relu) else None
 
 

@@ -70,7 +70,7 @@ def chord(x: Interval) -> tuple[Tensor, Tensor]:
     return slope, torch.nan_to_num(intercept, nan=float("inf"), posinf=float("inf"))
 
 
-def _gamma(x: Interval) -> float:
+def gamma_of(x: Interval) -> float:
     """Return γ for sums over the elements of a layer; see :mod:`..affine`."""
     return gamma(2 * x.lower.shape[1] + 64)
 
@@ -79,47 +79,50 @@ def lines(x: Interval) -> Lines:
     """Return the lines around relu; the lower slope is CROWN's (the smaller area)."""
     slope, intercept = chord(x)
     lower_slope = (x.upper > -x.lower).to(slope.dtype)
-    return Lines(slope, intercept, lower_slope, _gamma(x) * (x.magnitude + intercept))
+    return Lines(slope, intercept, lower_slope, gamma_of(x) * (x.magnitude + intercept))
 
 
-def difference_plane(
-    a: Interval, b: Interval, delta: Interval, a_lines: Lines, b_lines: Lines
-) -> Plane:
-    """Return the upper plane of relu(a) − relu(b) that is least at the centres."""
-    zero = torch.zeros_like(a.lower)
-    one = torch.ones_like(zero)
-    a_centre = (a.lower + a.upper) / 2
-    b_centre = (b.lower + b.upper) / 2
-    d_centre = (delta.lower + delta.upper) / 2
+def difference_planes(a: Interval, b: Interval, delta: Interval) -> list[Plane]:
+    """Return all upper planes of relu(a) − relu(b); a constant is infinite where there is none.
 
-    d_slope, d_intercept = chord(delta)
-    plane = Plane(zero, zero, d_slope, d_intercept)
-    value = d_slope * d_centre + d_intercept
-
-    # relu(−a) = relu(a) − a, so its chord has the slope of relu's minus one.
-    candidates = [
-        Plane(a_lines.slope, -b_lines.lower_slope, zero, a_lines.intercept),
-        Plane(a_lines.slope - 1, zero, one, a_lines.intercept),
-    ]
-    beta = (b_centre < 0).to(one.dtype)
-    positive = torch.where(a.lower >= 0, zero, one * float("inf"))
-    candidates.append(Plane(zero, beta, one, positive))
-    margin = TIE * (a.magnitude + b.magnitude)
-    for candidate in candidates:
-        at_centre = (
-            candidate.a * a_centre
-            + candidate.b * b_centre
-            + candidate.delta * d_centre
-            + candidate.constant
-        )
-        better = at_centre < value - margin
-        plane = Plane(
-            *(torch.where(better, new, old) for new, old in zip(candidate, plane, strict=True))
-        )
-        value = torch.where(better, at_centre, value)
+    Where b is unstable both lower lines of relu(b) are offered, and where a ≥ 0 both of −relu(b).
+    """
+    zero, one = torch.zeros_like(a.lower), torch.ones_like(a.lower)
+    infinite = torch.full_like(zero, torch.inf)
+    (a_slope, a_intercept), (d_slope, d_intercept) = chord(a), chord(delta)
     # Equal pre-activations, or two inactive neurons: exactly 0, without rounding terms.
     null = (delta.upper <= 0) & (delta.lower >= 0) | (a.upper <= 0) & (b.upper <= 0)
-    return Plane(*(torch.where(null, zero, term) for term in plane))
+    planes = [
+        Plane(zero, zero, d_slope, d_intercept),
+        *(
+            Plane(a_slope, -torch.where(allowed, slope * one, zero), zero, a_intercept)
+            for slope, allowed in ((0.0, b.lower < 0), (1.0, b.upper > 0))
+        ),
+        # relu(−a) = relu(a) − a, so its chord has the slope of relu's minus one.
+        Plane(a_slope - 1, zero, one, a_intercept),
+        *(
+            Plane(zero, beta * one, one, torch.where(a.lower >= 0, zero, infinite))
+            for beta in (0.0, 1.0)
+        ),
+    ]
+    exact = [Plane(*(torch.where(null, zero, term) for term in planes[0]))]
+    return exact + [
+        p._replace(constant=torch.where(null, infinite, p.constant)) for p in planes[1:]
+    ]
+
+
+def difference_plane(a: Interval, b: Interval, delta: Interval) -> Plane:
+    """Return the upper plane of relu(a) − relu(b) that is least at the centres."""
+    centres = [(x.lower + x.upper) / 2 for x in (a, b, delta)]
+    margin = TIE * (a.magnitude + b.magnitude)
+    best, *others = difference_planes(a, b, delta)
+    value = best.delta * centres[2] + best.constant
+    for plane in others:
+        at_centre = plane.constant + sum(c * m for c, m in zip(plane[:3], centres, strict=True))
+        better = at_centre < value - margin
+        best = Plane(*(torch.where(better, new, old) for new, old in zip(plane, best, strict=True)))
+        value = torch.where(better, at_centre, value)
+    return best
 
 
 def relax(x: Interval) -> Tensor:
@@ -135,15 +138,15 @@ def relax_together(
     In this order: the lines of a, the lines of b, the upper plane of Δ, the lower plane of Δ, and
     the rounding error per coefficient on Δ.
     """
-    upper = difference_plane(a, b, delta, a_lines, b_lines)
-    mirrored = difference_plane(b, a, Interval(-delta.upper, -delta.lower), b_lines, a_lines)
+    upper = difference_plane(a, b, delta)
+    mirrored = difference_plane(b, a, Interval(-delta.upper, -delta.lower))
     lower = Plane(-mirrored.b, -mirrored.a, mirrored.delta, -mirrored.constant)
     # Rounding is relative to the absolute terms of the plane that is used, of the greater one here.
     weight_a, weight_b, weight_delta, constant = (
         torch.maximum(x.abs(), y.abs()) for x, y in zip(upper, lower, strict=True)
     )
     size = weight_a * a.magnitude + weight_b * b.magnitude + weight_delta * delta.magnitude
-    return torch.stack([*a_lines, *b_lines, *upper, *lower, _gamma(a) * (size + constant)], 1)
+    return torch.stack([*a_lines, *b_lines, *upper, *lower, gamma_of(a) * (size + constant)], 1)
 
 
 class ReluRule:
@@ -162,7 +165,7 @@ class ReluRule:
         self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Tensor]:
         """Take the upper line for positive and the lower line for negative coefficients."""
-        if fused.applies(c):
+        if fused.applies(c, relaxation, constant):
             return [fused.along_lines(c, relaxation, box, constant)]
         own = Lines(*relaxation[box].unbind(1))
         constant += dot(c.abs(), own.error)
@@ -190,7 +193,7 @@ class ReluDualRule:
         """Move opposite coefficients into c_Δ, then replace relu by lines and planes."""
         zero = torch.zeros_like(next(c for c in blocks if c is not None))
         f, g, delta = (zero if c is None else c for c in blocks)
-        if fused.applies(zero):
+        if fused.applies(f, g, delta, relaxation, constant):
             return [Blocks(*fused.along_planes(f, g, delta, relaxation, box, constant))]
         terms = relaxation[box].unbind(1)
         a, b = Lines(*terms[:4]), Lines(*terms[4:8])

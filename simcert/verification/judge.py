@@ -56,7 +56,8 @@ def judge(claim: Claim, evidence: Findings) -> tuple[Verdict, tuple[str, ...]]:
             return Verdict.CERTIFIED, (
                 "The upper confidence bound of P(d > ε) is at most p: proved boxes count as 0, "
                 "draws were made from the undecided boxes only."
-                + _INTEGRATED * (statistics.remainder.integrated_mass > 0.0),
+                + _INTEGRATED
+                * (statistics.remainder.integrated_mass > 0.0),
             )
     return Verdict.INCONCLUSIVE, _unfinished(proof)
 
@@ -94,7 +95,7 @@ _SAME = (
 )
 _DRAWS = (
     "Draws come from a pseudo-random generator, and the confidence is over these draws. They "
-    "measure the files as they run in ONNX Runtime (ORT_ENABLE_BASIC, CPU, float32)"
+    "measure the files as they run in ONNX Runtime (ORT_ENABLE_BASIC without WeightBiasQuantization, CPU)"
 )
 _DRAWS_OVER_REALS = (
     "; a draw that exceeds the bound proved over the reals by no more than float32 rounding counts "

@@ -1,10 +1,13 @@
 """The file itself in ONNX Runtime."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from simcert.errors import ModelError
 from simcert.model import load
@@ -141,3 +144,32 @@ def test_quantised_graphs_keep_their_meaning(data):
     x = random.random((5, 640)).astype(np.float32) * 10
     (expected,) = plain.run(None, {plain.get_inputs()[0].name: x})
     np.testing.assert_array_equal(Runtime(load(file)).run(x), expected)
+
+
+def test_no_optimiser_changes_what_the_graph_says(tmp_path: Path) -> None:
+    """Between quantisers ONNX Runtime would quantise the float weights of a Gemm."""
+    constants = {
+        "w": np.array([[0.3], [100.0]], np.float32),
+        "b": np.zeros(2, np.float32),
+        "s": np.float32(0.01),
+        "t": np.float32(0.001),
+        "z": np.uint8(0),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+        helper.make_node("Gemm", ["d", "w", "b"], ["p"], transB=1),
+        helper.make_node("QuantizeLinear", ["p", "t", "z"], ["r"]),
+        helper.make_node("DequantizeLinear", ["r", "t", "z"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+        [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    opset = [helper.make_opsetid("", 15)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "g.onnx")
+    found = Runtime(load(tmp_path / "g.onnx")).run([[0.5]])
+    assert np.abs(found[0, 0] - 0.15) < 1e-6
