@@ -2,7 +2,7 @@
 
 MatMul and Add are one affine step wherever nothing stands between them. Tools that quantise a graph
 put a quantiser there; then the other network's step is taken apart again, so that both have the
-same steps.
+same steps, each of them once.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from simcert.functions import DynamicQuantizer, Quantizer
-from simcert.model.linear import Selection
+from simcert.model.linear import Selection, Zero
 from simcert.model.program import Affine, Program, Step, Univariate
 from simcert.pairing.order import renumbered
 
@@ -31,30 +31,48 @@ def unmerged(own: Program, other: Program) -> Program:
     numbers: dict[int, int] = {}
     for number, step in enumerate(own.steps):
         step = renumbered(step, numbers)
-        if isinstance(step, Affine) and _is_merged(step) and _take(step.bias, biases):
-            steps.append(replace(step, bias=torch.zeros_like(step.bias)))
+        if isinstance(step, Affine) and not only_adds(step) and _take(step.bias, biases):
+            unbiased = _append(steps, replace(step, bias=torch.zeros_like(step.bias)))
             identity = Selection(torch.arange(step.size), step.size)
-            step = Affine((len(steps) - 1,), (identity,), step.bias, step.label, step.computed)
-        numbers[number] = len(steps)
-        steps.append(step)
+            step = Affine((unbiased,), (identity,), step.bias, step.label, step.computed)
+        numbers[number] = _append(steps, step)
     return Program(tuple(steps))
 
 
 def added_behind_quantizer(step: Step, program: Program) -> Tensor | None:
     """Return the bias of a step that only adds one, to what a quantiser makes."""
-    if not isinstance(step, Affine) or len(step.maps) != 1 or not step.bias.any():
+    if not isinstance(step, Affine) or not only_adds(step) or not step.bias.any():
         return None
-    linear, before = step.maps[0], program.steps[step.operands[0]]
-    if not (isinstance(linear, Selection) and linear.is_identity):
-        return None
+    before = program.steps[step.operands[0]]
     quantizers = Quantizer | DynamicQuantizer
     found = isinstance(before, Univariate) and isinstance(before.function, quantizers)
     return step.bias if found else None
 
 
-def _is_merged(step: Affine) -> bool:
-    """Whether a step is a product and a bias."""
-    return len(step.maps) == 1 and bool(step.bias.any()) and not isinstance(step.maps[0], Selection)
+def only_adds(step: Affine) -> bool:
+    """Whether a step adds a bias and does nothing else."""
+    linear = step.maps[0] if step.maps else None
+    return len(step.maps) == 1 and isinstance(linear, Selection) and linear.is_identity
+
+
+def _append(steps: list[Step], step: Step) -> int:
+    """Append a step, unless an equal one is there already; return its number."""
+    if isinstance(step, Affine):
+        for number, earlier in enumerate(steps):
+            if isinstance(earlier, Affine) and are_equal(earlier, step):
+                return number
+    steps.append(step)
+    return len(steps) - 1
+
+
+def are_equal(left: Affine, right: Affine) -> bool:
+    """Whether two steps compute the same, with the same errors of a float32 runtime."""
+    fields = ("operands", "computed", "rounds", "noise")
+    if any(getattr(left, name) != getattr(right, name) for name in fields):
+        return False
+    return torch.equal(left.bias, right.bias) and all(
+        isinstance(a.minus(b), Zero) for a, b in zip(left.maps, right.maps, strict=True)
+    )
 
 
 def _take(bias: Tensor, biases: list[Tensor]) -> bool:
@@ -62,6 +80,8 @@ def _take(bias: Tensor, biases: list[Tensor]) -> bool:
 
     Where the other is zero, a channel was removed.
     """
+    if not bias.any():
+        return False
     for index, other in enumerate(biases):
         if other.shape != bias.shape:
             continue

@@ -20,7 +20,7 @@ from torch import Tensor
 from simcert.functions import Quantizer
 from simcert.model.linear import Convolution, Dense, LinearMap, Selection
 from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
-from simcert.pairing.biases import added_behind_quantizer
+from simcert.pairing.biases import added_behind_quantizer, are_equal, only_adds
 from simcert.pairing.order import by_branch, operands_of
 from simcert.pairing.widening import (
     NoPlaceError,
@@ -58,6 +58,7 @@ class _Spreading:
         steps: None for a move whose places the other factor of a product has yet to tell.
         places: of each element of a step, in the shape of the original; None likewise.
         partners: which step of the original each one stands for.
+        copies: steps of the original that are earlier ones with another bias.
     """
 
     def __init__(self, f: Program, g: Program, kept: Mapping[str, list[int]]) -> None:
@@ -65,6 +66,7 @@ class _Spreading:
         self.steps: list[Step | None] = []
         self.places: list[Tensor | None] = []
         self.partners: list[int] = []
+        self.copies: dict[int, int] = {}
 
     def program(self) -> Program:
         """Spread out all steps.
@@ -74,9 +76,11 @@ class _Spreading:
         """
         done = 0
         for step in self.g.steps:
-            original = self.f.steps[done] if done < len(self.f.steps) else None
-            if original is not None and self._corresponds(original, step):
-                spread_step, place = self._pair(original, step)
+            while not (paired := self._corresponds(done, step)) and not self._may_stand_alone(step):
+                self._skip_copy(done)
+                done += 1
+            if paired:
+                spread_step, place = self._pair(self.f.steps[done], step)
                 self.partners.append(done)
                 done += 1
             else:
@@ -92,15 +96,20 @@ class _Spreading:
             raise NoPlaceError
         return Program(steps)
 
-    def _corresponds(self, original: Step, step: Step) -> bool:
-        """Whether two steps do the same, to tensors that stand for the same."""
+    def _corresponds(self, number: int, step: Step) -> bool:
+        """Whether a step of the original does the same, to tensors that stand for the same."""
+        if number >= len(self.f.steps):
+            return False
+        original = self.f.steps[number]
         if isinstance(original, Input) or isinstance(step, Input):
             return type(original) is type(step) and original.size == step.size
-        if tuple(self.partners[operand] for operand in step.operands) != original.operands:
+        partners = [self.partners[operand] for operand in step.operands]
+        if partners != [self.copies.get(operand, operand) for operand in original.operands]:
             return False
         if isinstance(original, Affine) and isinstance(step, Affine):
-            adds = added_behind_quantizer(step, self.g) is not None
-            return len(original.maps) == len(step.maps) and not (adds and not _only_adds(original))
+            if added_behind_quantizer(step, self.g) is not None and not only_adds(original):
+                return False
+            return len(original.maps) == len(step.maps)
         if isinstance(step, Univariate) and isinstance(step.function, Quantizer):
             if isinstance(original, Univariate):
                 return isinstance(original.function, Quantizer)
@@ -109,6 +118,27 @@ class _Spreading:
         if isinstance(original, Univariate) and isinstance(step, Univariate):
             return original.function == step.function
         return type(original) is type(step)
+
+    def _may_stand_alone(self, step: Step) -> bool:
+        """Whether the original need not have a step: a quantiser, or a bias behind one."""
+        if isinstance(step, Univariate):
+            return isinstance(step.function, Quantizer)
+        return added_behind_quantizer(step, self.g) is not None
+
+    def _skip_copy(self, number: int) -> None:
+        """Let a step of the original be what an earlier one is but for its bias.
+
+        Raises:
+            NoPlaceError: there is none.
+        """
+        step = self.f.steps[number] if number < len(self.f.steps) else None
+        for earlier, other in enumerate(self.f.steps[:number]):
+            if not isinstance(step, Affine) or not isinstance(other, Affine):
+                continue
+            if are_equal(replace(other, bias=step.bias), step):
+                self.copies[number] = earlier
+                return
+        raise NoPlaceError
 
     def _pair(self, original: Step, step: Step) -> tuple[Step | None, Tensor | None]:
         """Return a step in the original's shape and the place of each of its elements."""
@@ -121,12 +151,13 @@ class _Spreading:
         return step, torch.arange(step.size)  # the input
 
     def _alone(self, step: Step) -> tuple[Step, Tensor]:
-        """Likewise for a quantiser, or a bias behind one, that the original does not have."""
-        if isinstance(step, Univariate) and isinstance(step.function, Quantizer):
-            return self._elementwise(step, self._wide(step.operand).size)
-        if not isinstance(step, Affine) or added_behind_quantizer(step, self.g) is None:
+        """Likewise for a step that the original does not have."""
+        operand = operands_of(step)[0]
+        place, size = self._place(operand), self._wide(operand).size
+        if isinstance(step, Relu | Univariate):
+            return self._elementwise(step, size)
+        if not isinstance(step, Affine):
             raise NoPlaceError
-        place, size = self._place(step.operands[0]), self._wide(step.operands[0]).size
         same = Selection(torch.arange(size), size)
         return replace(step, maps=(same,), bias=_at(place, step.bias, size)), place
 
@@ -174,8 +205,10 @@ class _Spreading:
                 _at(place, function.least, size),
                 _at(place, function.greatest, size),
             )
-        elif not bool(function.value(torch.zeros(1, dtype=torch.float64)).isfinite()):
-            raise NoPlaceError  # there is zero where nothing was left
+        elif len(place) < size:
+            at_zero = function.value(torch.zeros(1, dtype=torch.float64))
+            if not bool(at_zero.isfinite()):
+                raise NoPlaceError  # it would be without bound where nothing was left
         return replace(step, function=function, size=size), place
 
     def _place(self, number: int) -> Tensor:
@@ -196,12 +229,6 @@ def _moves(
 ) -> tuple[LinearMap, ...]:
     parts = zip(original.maps, step.maps, sources, strict=True)
     return tuple(widened_move(old, new, source, place) for old, new, source in parts)
-
-
-def _only_adds(step: Affine) -> bool:
-    """Whether a step adds a bias and does nothing else."""
-    (*_, linear) = step.maps
-    return len(step.maps) == 1 and isinstance(linear, Selection) and linear.is_identity
 
 
 def _at(place: Tensor, values: Tensor, size: int, rest: float = 0.0) -> Tensor:

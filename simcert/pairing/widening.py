@@ -189,13 +189,8 @@ def widened_move(old: LinearMap, new: LinearMap, source: Tensor, place: Tensor) 
         scale[place] = new.scale
         return Diagonal(scale)
     if isinstance(old, Selection) and isinstance(new, Selection):
-        index = torch.full_like(old.index, -1)
+        index = old.index.clone()  # where nothing was left, as in the original: nobody reads it
         index[place] = torch.where(new.index >= 0, source[new.index.clamp(min=0)], -1)
-        # Elsewhere the original's: what it reads there is zero, or is read by no other element.
-        free = torch.ones(len(index), dtype=torch.bool)
-        free[place] = False
-        taken = torch.isin(old.index, source)
-        index = torch.where(free & ~taken, old.index, index)
         return replace(old, index=index, weight=new.weight)
     if isinstance(old, Mean) and isinstance(new, Mean):
         if not torch.equal(_means(old, new, source), place):
