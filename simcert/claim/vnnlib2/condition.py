@@ -93,12 +93,6 @@ class Condition(Divergence):
             )
         return self.functions
 
-    def undecided(self, lower: Float, upper: Float) -> NDArray[np.bool_]:
-        """Which functions (B, S) decide whether a conjunction is satisfied."""
-        open_pairs = self._possible(lower, upper) & ~self._certain(lower, upper)
-        possible = self._possible(lower, upper).all(axis=2) & ~self.contradictory
-        return np.asarray((possible[:, :, None] & open_pairs).any(axis=1))
-
     def cover(self, tolerance: float, magnitudes: Float) -> Cover:  # noqa: ARG002 - 0 is the least
         """One term for each conjunction; a limit that conjunctions share is the loosest of them."""
         asked = np.concatenate([self.least, -self.greatest], axis=1)
