@@ -146,7 +146,7 @@ def _draws(statistics: "Statistics") -> Iterator[Row]:
             label = f"{100 * level.level:.6g} %, per output"
             yield label, "≤ " + _vector(map(format_upper, bounds))
     rarest = [quantile for quantile in statistics.curve if quantile.upper is not None][-1:]
-    if rarest and rarest[0] not in statistics.quantiles:
+    if rarest and (rarest[0].upper or 0.0) < statistics.range:
         tail = format_upper(1 - rarest[0].level)
         yield "rarest", f"P(d > {format_upper(rarest[0].upper or 0.0)}) ≤ {tail}"
     yield "method", METHODS.get(statistics.method, statistics.method)

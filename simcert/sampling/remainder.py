@@ -114,6 +114,8 @@ class Leaves:
         if not 0.0 < cap < math.inf:
             return self.range, 0.0
         excess = self.tickets * np.maximum(0.0, self.ranges - cap)
+        if not excess.any():
+            return cap, 0.0
         return cap, up(math.fsum(excess.tolist()) / total)
 
     @property

@@ -11,6 +11,7 @@ import pytest
 from scipy.stats import binom
 
 from simcert.sampling import (
+    Leaves,
     Plan,
     Remainder,
     Sampler,
@@ -396,3 +397,69 @@ def test_points_that_were_not_reached_may_go_either_way(
     mean = 0.9 * 0.125 + 0.1 * 0.75 + 1.0 * 0.125
     assert s.mean_upper == pytest.approx(mean)
     assert [q.upper for q in s.quantiles] == [0.1, None, None, None]
+
+
+# -- the curve, single outputs, the cap of the mean --------------------------------------------
+
+
+def test_the_curve_reaches_what_the_draws_can_show(whole: Remainder, sampler: Sampler) -> None:
+    plan = make_plan(whole, samples=100_000, seed=3, confidence=0.999)
+    statistics = estimate(plan, whole, sampler, lambda x: x[:, 0])
+    levels = [quantile.level for quantile in statistics.curve]
+    bounds = [quantile.upper for quantile in statistics.curve]
+    assert levels == sorted(levels)
+    assert 1 - levels[-1] <= 5e-4
+    assert None not in bounds
+    assert bounds == sorted(bounds)
+    # P(d > t) = 1 - t: every point of the staircase lies above the curve, and not far above.
+    for level, bound in zip(levels, bounds, strict=True):
+        assert level <= bound <= level + 6 * math.sqrt(level * (1 - level) / 100_000) + 1e-3
+    assert statistics.quantiles == tuple(
+        quantile for quantile in statistics.curve if quantile.level in (0.5, 0.9, 0.99, 0.999)
+    )
+
+
+def test_single_outputs_are_covered_jointly_with_the_rest(
+    hybrid: Remainder, sampler: Sampler
+) -> None:
+    """|f_0 - g_0| = x_0 = d and |f_4 - g_4| = x_0/2: the quantiles of both are known."""
+    plan = plan_of(hybrid, samples=300, confidence=0.8, outputs=(0, 4))
+    errors = 0
+    for seed in range(500):
+        statistics = estimate(
+            replace(plan, seed=seed),
+            hybrid,
+            sampler,
+            lambda x: np.column_stack([x[:, 0], x[:, 0], x[:, 0] / 2]),
+        )
+        first, second = statistics.per_output
+        assert (first.output, second.output) == (0, 4)
+        assert first.maximum == statistics.maximum == 2 * second.maximum
+        errors += any(q.upper is not None and q.upper < q.level for q in first.quantiles)
+        errors += any(q.upper is not None and 2 * q.upper < q.level for q in second.quantiles)
+    assert errors <= acceptable(0.2)
+    assert estimate(plan, hybrid, sampler, lambda x: x[:, 0]).per_output == ()
+
+
+def test_rare_leaves_with_large_ranges_do_not_set_the_range(sampler: Sampler, run: Run) -> None:
+    """One leaf in a thousand is proved within 1,000 only; the bound of the mean hardly notices."""
+    edges = np.array([0.0, 0.999, 1.0])
+    leaves = Leaves(
+        lower=np.stack([edges[:-1], np.zeros(2)], axis=1),
+        upper=np.stack([edges[1:], np.ones(2)], axis=1),
+        masses=np.nextafter(np.diff(edges), 1.0),
+        box=np.zeros(2, dtype=np.int64),
+        box_lower=np.zeros((1, 2)),
+        box_upper=np.ones((1, 2)),
+        ranges=np.array([1.0, 1000.0]),
+    )
+    cap, rest = leaves.capped(0.002)
+    assert cap == 1.0
+    assert rest == pytest.approx(0.999)
+    assert leaves.capped(1e-4) == (1000.0, 0.0)
+    assert leaves.capped(2.0)[0] == 1.0
+    remainder = Remainder(leaves, 1.0, 0.0, 0.0, 0.0, mass_lower=0.999)
+    plan = make_plan(remainder, samples=4000, seed=0, confidence=0.99, statements=[MEAN_UPPER])
+    mean = estimate(plan, remainder, sampler, run).mean_upper
+    assert mean is not None
+    assert 0.5 <= mean < 2.0  # 1000 * 7 ln(2/alpha)/3n alone is 3
