@@ -27,7 +27,7 @@ from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.product import ProductDualRule, ProductRule
 from simcert.bounds.relu import ReluDualRule, ReluRule
-from simcert.bounds.rounding import SMALLEST, gamma
+from simcert.bounds.rounding import FLOAT32_SMALLEST, SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
@@ -174,6 +174,8 @@ class Propagator:
         # A small network's batch is shared in parts; a part within a part would wait for itself.
         self._parallel = _one_by_one if self.part else parallel
         self._work, self._costs, self._steps = work, _costs(dual), steps
+        # Each output may be flushed to zero; what later steps read is covered by their own terms.
+        self._flushed = 2 * FLOAT32_SMALLEST if float32 and not dual.same else 0.0
         equal = dual.same if float32 else is_equal(dual)
         self._equal = equal and not bool(f.any() or g.any())
         self._functions: list[LinearMap] = [
@@ -382,12 +384,13 @@ class Propagator:
         box, row = number // rows, number % rows
         blocks = Blocks(*(_none_if_zero(sign * c[row]) for c in self._coefficients))
         last = len(self._layers) - 1
-        zero = torch.zeros(len(box), dtype=torch.float64, device=self._device)
-        slope, linear = self._best({last: blocks}, zero.clone(), box, batch)
+        flushed = self._flushed * torch.stack([c[row].abs().sum(1) for c in self._coefficients])
+        start = flushed.sum(0)
+        slope, linear = self._best({last: blocks}, start.clone(), box, batch)
         best = linear
         if blocks.delta is not None:
             product = {last: blocks.without_delta()}
-            _, alone = self._best(product, zero, box, batch, product=True)
+            _, alone = self._best(product, start, box, batch, product=True)
             best = torch.fmin(linear, alone)
         return slope, linear, best
 
@@ -437,10 +440,12 @@ class Propagator:
         outputs = [known(interval) for interval in batch.triples[-1]]
         zero = torch.zeros(len(self._coefficients[0]), dtype=torch.float64, device=self._device)
         factor = gamma(2 * sum(linear.terms for linear in self._functions) + 64)
+        flushed = self._flushed * sum(c.abs().sum(1) for c in self._coefficients)
         lower, upper = interval_of(self._functions, absolute, outputs, zero, zero, factor)[0]
+        lower, upper = lower - flushed, upper + flushed
         # Functions of δ alone, where δ is 0: exactly 0, without rounding terms.
         f, g, _ = self._coefficients
-        null = ~outputs[2].magnitude.any(1, keepdim=True) & ~(f.any(1) | g.any(1))
+        null = ~outputs[2].magnitude.any(1, keepdim=True) & ~(f.any(1) | g.any(1)) & (flushed == 0)
         return Interval(lower.masked_fill(null, 0.0), upper.masked_fill(null, 0.0))
 
     def _substitute(
