@@ -10,6 +10,11 @@ from simcert.model.operators import OPERATORS
 _EXACT = frozenset({"affine", "movement", "piecewise", "reductions"})
 """Modules of lowerings that write an operator with affine steps and rectifiers alone."""
 
+_REWRITTEN = frozenset(
+    {"ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
+)
+"""Integer kernels that a normalising pass writes as quantisers and products of floats."""
+
 
 class Support(StrEnum):
     """What can be said of an operator, best first."""
@@ -43,10 +48,17 @@ _MEANING = {
 
 def support_of(operator: str) -> Support:
     """How far an operator (of the default domain, or ``domain::Operator``) can be followed."""
+    if operator in _REWRITTEN:
+        return Support.BOUNDED
     if operator in LOWERINGS:
         family = LOWERINGS[operator].__module__.rpartition(".")[2]
         return Support.PROVED if family in _EXACT else Support.BOUNDED
     return Support.SAMPLED if operator in OPERATORS else Support.RUN
+
+
+def _known() -> set[str]:
+    """ONNX operators that are in a table; others are SimCert's own, between two passes."""
+    return {name for name in {*LOWERINGS, *OPERATORS, *_REWRITTEN} if "::" not in name}
 
 
 def operators_page() -> str:
@@ -58,7 +70,7 @@ def operators_page() -> str:
         "itself uses.",
         "",
     ]
-    known = sorted({*LOWERINGS, *OPERATORS})
+    known = sorted(_known())
     for support, meaning in _MEANING.items():
         names = [name for name in known if support_of(name) is support]
         lines += [f"- **{support}** ({len(names)}): {meaning}."]

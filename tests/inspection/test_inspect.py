@@ -174,7 +174,9 @@ def test_a_file_that_is_read_is_not_written(tmp_path: Path) -> None:
 
 def test_every_operator_is_listed_once() -> None:
     page = operators_page()
-    for operator in {*LOWERINGS, *OPERATORS}:
+    for operator in {*LOWERINGS, *OPERATORS, "QLinearConv"}:
+        if "::" in operator:
+            continue
         assert page.count(f"| {operator} | {support_of(operator)} |") == 1
     assert support_of("Gemm") is Support.PROVED
     assert support_of("org.example::Gemm") is Support.RUN
