@@ -12,6 +12,7 @@ into ``METHODS``.
 
 from pruners.agf import agf
 from pruners.calibration import Calibration, DataError
+from pruners.chain import Training, compress
 from pruners.finetune import finetune
 from pruners.float16 import float16
 from pruners.lamp import lamp
@@ -32,7 +33,9 @@ __all__ = [
     "Network",
     "Report",
     "Size",
+    "Training",
     "agf",
+    "compress",
     "compressor",
     "finetune",
     "float16",

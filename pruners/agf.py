@@ -1,6 +1,7 @@
 """AGF: structural pruning by activation times gradient. Tensors become smaller.
 
-The utility of channel c of a layer with output Y, p over positions or tokens, is
+The utility of channel c of a layer with output Y, p over positions or tokens, is the mean over T
+calibration batches of
 
     U_c = E_x [ Σ_p |Y_c,p · ∂L/∂Y_c,p| ],
 
@@ -49,6 +50,7 @@ def agf(
     keep: float | None = None,
     labels: DataSource | None = None,
     loss: Loss | None = None,
+    batches: int = 1,
     exclude: Iterable[str] = (),
 ) -> Compressed:
     """Remove the channels of lowest utility.
@@ -65,6 +67,8 @@ def agf(
         loss: L: ``labels`` (cross-entropy with classes, squared error of outputs; the default with
             labels), ``prediction`` (cross-entropy with the network's own answer; the default
             without), or ``norm`` (½‖f‖²).
+        batches: T, into how many parts the calibration data is split, in its order and as evenly as
+            can be.
         exclude: names of nodes whose channels all stay.
 
     Raises:
@@ -84,6 +88,8 @@ def agf(
     network = Network(model)
     chosen = {site.tensor for site in weight_sites(network, exclude)}
     data = read_calibration(calibration, network.graph.input.size)
+    if not 1 <= batches <= len(data.inputs):
+        raise ModelError(f"batches must be 1 to {len(data.inputs)}, the rows, not {batches}")
     execution = Execution(network.original)
     wanted = None
     if labels is not None:
@@ -98,7 +104,7 @@ def agf(
             "no channel can be removed: all reach the output or an operator that needs them all"
             + (found if channels.obstacles else "")
         )
-    utility = utilities(execution, channels, data.inputs, loss, wanted)
+    utility = utilities(execution, channels, data.inputs, loss, wanted, batches=batches)
     gone: set[int] = set()
     for group in groups:
         count = len(group)
@@ -110,7 +116,13 @@ def agf(
             f" {max(map(len, groups))} channels"
         )
     cut(network, channels, gone)
-    parameters = {"sparsity": sparsity, "keep": keep, "loss": loss, "exclude": exclude}
+    parameters = {
+        "sparsity": sparsity,
+        "keep": keep,
+        "loss": loss,
+        "batches": batches,
+        "exclude": exclude,
+    }
     return network.finish("agf", parameters, calibration=data.sha256)
 
 
@@ -140,9 +152,10 @@ def utilities(
     loss: Loss,
     wanted: NDArray[np.generic] | None = None,
     *,
+    batches: int = 1,
     signed: bool = False,
 ) -> Mapping[int, float]:
-    """U_c of every channel, by the root of its number.
+    """U_c of every channel, by the root of its number: the mean over batches of the mean over rows.
 
     Args:
         execution: the network.
@@ -150,25 +163,27 @@ def utilities(
         inputs: (n, inputs).
         loss: L.
         wanted: labels, for the loss ``labels``.
+        batches: T.
         signed: the terms of the first-order Taylor expansion, E Σ_p Y ∂L/∂Y, instead.
     """
     taps = sorted({p.tensor for p in channels.producers if p.tensor in channels.tensors})
     total = {tap: np.zeros(len(channels.tensors[tap].ids)) for tap in taps}
     arrays = [inputs] if wanted is None else [inputs, wanted]
     output = execution.graph.output.name
-    for x, *labels in execution.chunks(*arrays):
-        shifts = {
-            tap: torch.zeros(len(x), *channels.shapes[tap], dtype=x.dtype, requires_grad=True)
-            for tap in taps
-        }
-        tensors = execution.tensors(x, [*taps, output], shifts=shifts)
-        value = objective(tensors[output].flatten(1), loss, labels[0] if labels else None)
-        gradients = torch.autograd.grad(value, list(shifts.values()), materialize_grads=True)
-        for tap, gradient in zip(taps, gradients, strict=True):
-            product = tensors[tap] * gradient
-            product = product if signed else product.abs()
-            by_channel = product.movedim(channels.tensors[tap].axis + 1, 0).flatten(1)
-            total[tap] += float_array(by_channel.sum(1)) / len(inputs)
+    for rows in np.array_split(np.arange(len(inputs)), batches):
+        for x, *labels in execution.chunks(*(array[rows] for array in arrays)):
+            shifts = {
+                tap: torch.zeros(len(x), *channels.shapes[tap], dtype=x.dtype, requires_grad=True)
+                for tap in taps
+            }
+            tensors = execution.tensors(x, [*taps, output], shifts=shifts)
+            value = objective(tensors[output].flatten(1), loss, labels[0] if labels else None)
+            gradients = torch.autograd.grad(value, list(shifts.values()), materialize_grads=True)
+            for tap, gradient in zip(taps, gradients, strict=True):
+                product = tensors[tap] * gradient
+                product = product if signed else product.abs()
+                by_channel = product.movedim(channels.tensors[tap].axis + 1, 0).flatten(1)
+                total[tap] += float_array(by_channel.sum(1)) / (len(rows) * batches)
     utility: dict[int, float] = {}
     for tap in taps:
         for number, amount in zip(
@@ -196,8 +211,11 @@ def cut(network: Network, channels: ChannelGraph, gone: set[int]) -> None:
         for name, axes in channels.slices.items()
     }
     made: dict[str, list[int]] = {}
+    made_by: dict[str, int] = {}
     for node in network.nodes:
         weight = _weight(node, kept)
+        if weight is not None:
+            made_by[weight[0]] = weight[1]
         if weight is not None and not kept[weight[0]].get(weight[1], np.ones(1, bool)).all():
             made[label(node)] = np.flatnonzero(kept[weight[0]][weight[1]]).tolist()
         if node.op_type == "Conv" and weight is not None:
@@ -209,7 +227,7 @@ def cut(network: Network, channels: ChannelGraph, gone: set[int]) -> None:
         if all(keep.all() for keep in axes.values()):
             continue
         values = network.values(name)
-        outputs = channels.outputs.get(name)
+        outputs = made_by.get(name)
         before = None if outputs is None else values.shape[outputs]
         for axis, keep in axes.items():
             values = np.compress(keep, values, axis)

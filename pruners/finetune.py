@@ -21,6 +21,7 @@ from pruners.sites import weight_sites
 from simcert.errors import ModelError
 
 BATCH = 64
+RATE = 1e-3
 
 
 def finetune(
@@ -29,7 +30,7 @@ def finetune(
     calibration: DataSource,
     labels: DataSource,
     epochs: int,
-    rate: float = 1e-3,
+    rate: float = RATE,
     bits: int | None = None,
     per: Granularity = "channel",
     seed: int = 0,

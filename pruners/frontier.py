@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pruners.chain import Training, compress
 from pruners.onnx_edit import Network
 from pruners.products import multiplications
-from pruners.registry import METHODS
 from pruners.sites import weight_sites
 from simcert.claim import Claim
 from simcert.errors import ClaimError, ModelError
@@ -49,6 +49,10 @@ class Cost:
     def sparsity(self) -> float:
         """Share of zeros."""
         return 1 - self.nonzero / self.weights
+
+    def gone(self, original: "Cost") -> float:
+        """The share of the original's weights that are zero or no longer there."""
+        return 1 - self.nonzero / original.weights
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Variant:
     def to_dict(self) -> dict[str, Any]:
         """The JSON form."""
         return {
+            "name": self.name,
             "method": self.method,
             "options": dict(self.options),
             "seed": self.seed,
@@ -122,12 +127,14 @@ class Frontier:
         accuracy: of the original on the labelled data.
         variants: in the order in which they were asked for.
         family: K, among how many verifications the confidence is shared.
+        epochs: for how many each variant was trained.
     """
 
     original: Cost
     accuracy: float | None
     variants: tuple[Variant, ...]
     family: int
+    epochs: int = 0
 
     @property
     def chosen(self) -> Variant | None:
@@ -142,6 +149,7 @@ class Frontier:
             "original": vars(self.original),
             "accuracy": self.accuracy,
             "family": self.family,
+            "epochs": self.epochs,
             "chosen": None if chosen is None else chosen.name,
             "variants": [variant.to_dict() for variant in self.variants],
         }
@@ -175,6 +183,7 @@ def sweep(
     claim: Claim,
     *,
     data: Mapping[str, Mapping[str, Any]] | None = None,
+    training: Training | None = None,
     labelled: Labelled | None = None,
     seed: int = 0,
     announce: Callable[[str], None] = lambda _: None,
@@ -191,6 +200,7 @@ def sweep(
         settings: method and options of each variant.
         claim: what is to be shown; with a tolerance.
         data: calibration data and labels by method, given on to it.
+        training: of every variant, see :func:`pruners.chain.compress`.
         labelled: for the accuracy.
         seed: variant i is verified with ``seed + i``.
         announce: is told what happens, in words.
@@ -209,7 +219,8 @@ def sweep(
         announce(f"compressing: {variant.name}")
         target = folder / f"{variant.name.replace(' ', '-').replace('/', '-')}.onnx"
         try:
-            compressed = METHODS[method](path, **options, **(data or {}).get(method, {}))
+            given = {**options, **(data or {}).get(method, {})}
+            compressed = compress(path, method, given, training)[-1]
         except ModelError as error:
             made.append(Variant(method, options, seed + index, error=str(error)))
             continue
@@ -231,7 +242,8 @@ def sweep(
         done.append(variant)
     network = Network(path)
     accuracy = None if labelled is None else labelled.accuracy(path)
-    return Frontier(cost_of(network.original), accuracy, tuple(done), family)
+    epochs = 0 if training is None else training.epochs
+    return Frontier(cost_of(network.original), accuracy, tuple(done), family, epochs)
 
 
 def cost_of(model: bytes, bits: int | None = None) -> Cost:

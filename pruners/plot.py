@@ -1,10 +1,12 @@
-"""A frontier as SVG: size against what can be shown and what is measured."""
+"""A frontier as SVG: what a variant takes against what can be shown and what is measured."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from xml.sax.saxutils import escape
 
-from pruners.frontier import Frontier, Variant
+from pruners.frontier import Cost, Frontier, Variant
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _GAP, _RIGHT = 640, 190, 76, 34, 56, 130
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -13,11 +15,36 @@ _FLOOR = 1e-9  # a probability that is proved to be 0 is drawn here
 Value = Callable[[Variant], float | None]
 
 
-def svg(frontier: Frontier, title: str) -> str:
+@dataclass(frozen=True)
+class Axis:
+    """What the variants are laid out by: a share of the original, from 0 to 1."""
+
+    title: str
+    share: Callable[[Cost, Cost], float]
+
+
+AXES: Mapping[str, Axis] = MappingProxyType(
+    {
+        "bytes": Axis("bytes of the weights / original", lambda v, f: v.bytes / f.bytes),
+        "sparsity": Axis("share of the weights that are gone", lambda v, f: v.gone(f)),
+        "macs": Axis("multiplications / original", lambda v, f: v.macs / f.macs if f.macs else 0.0),
+        "file": Axis("bytes of the file / original", lambda v, f: v.file_bytes / f.file_bytes),
+    }
+)
+"""Horizontal axes, by name; of a variant's cost and the original's. Bytes and multiplications are
+without zeros."""
+
+
+def svg(frontier: Frontier, title: str, axis: str = "bytes") -> str:
     """Draw one panel each for the violation probability, the worst case, and the accuracy.
 
-    The horizontal axis is the size of the weights without zeros, as a share of the original's.
-    A filled mark met the claim, a hollow one did not.
+    A filled mark met the claim, a hollow one did not. The variants of one method are joined by a
+    line; the dashed line is the original's accuracy.
+
+    Args:
+        frontier: what is drawn.
+        title: of the picture.
+        axis: name of the horizontal axis, one of ``AXES``.
     """
     panels: list[tuple[str, Value, bool]] = [
         ("P(d > ε) ≤", lambda v: max(v.violation, _FLOOR), True),
@@ -34,8 +61,11 @@ def svg(frontier: Frontier, title: str) -> str:
         f'<text x="{_LEFT}" y="18" font-weight="bold">{escape(title)}</text>',
     ]
     for index, (label, value, logarithmic) in enumerate(panels):
-        top = _TOP + index * (_HEIGHT + _GAP)
-        parts += _panel(frontier, methods, label, value, logarithmic=logarithmic, top=top)
+        points = _points(frontier, AXES[axis], value, logarithmic=logarithmic)
+        level = frontier.accuracy if label == "accuracy" else None
+        panel = _Panel(_TOP + index * (_HEIGHT + _GAP), points, logarithmic, level)
+        parts += panel.frame(label, AXES[axis].title)
+        parts += [part for method in methods for part in panel.marks(method, methods)]
     for index, method in enumerate(methods):
         y = _TOP + 10 + 18 * index
         parts.append(_mark(_WIDTH - _RIGHT + 20, y, _colour(methods, method), filled=True))
@@ -43,49 +73,88 @@ def svg(frontier: Frontier, title: str) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _panel(
-    frontier: Frontier,
-    methods: Sequence[str],
-    label: str,
-    value: Value,
-    *,
-    logarithmic: bool,
-    top: int,
-) -> list[str]:
-    right, bottom = _WIDTH - _RIGHT, top + _HEIGHT
+def _points(
+    frontier: Frontier, axis: Axis, value: Value, *, logarithmic: bool
+) -> list[tuple[Variant, float, float]]:
+    """The variants that can be drawn, with their place and their value, from left to right."""
     points = [
-        (variant, variant.cost.bytes / frontier.original.bytes, number)
+        (variant, axis.share(variant.cost, frontier.original), number)
         for variant in frontier.variants
         if variant.cost is not None
         and (number := value(variant)) is not None
         and math.isfinite(number)
         and (number > 0 or not logarithmic)
     ]
-    scale = math.log10 if logarithmic else float
-    heights = [scale(number) for _, _, number in points] or [0.0, 1.0]
-    low, high = min(heights), max(heights)
-    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
-    parts = [
-        f'<rect x="{_LEFT}" y="{top}" width="{right - _LEFT}" height="{_HEIGHT}" fill="none"'
-        ' stroke="#888"/>',
-        f'<text x="{_LEFT}" y="{top - 4}">{escape(label)}</text>',
-        f'<text x="{(_LEFT + right) / 2}" y="{bottom + 32}" text-anchor="middle">size of the'
-        " weights / original</text>",
-    ]
-    for share in (0, 0.25, 0.5, 0.75, 1):
-        x = _LEFT + 8 + share * (right - _LEFT - 16)
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{share:g}</text>')
-    for height in (low, (low + high) / 2, high):
-        y = bottom - 8 - (height - low) / (high - low) * (_HEIGHT - 16)
-        text = f"{10**height:.2g}" if logarithmic else f"{height:.3g}"
-        parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
-    for variant, share, number in points:
-        x = _LEFT + 8 + min(1.0, share) * (right - _LEFT - 16)
-        y = bottom - 8 - (scale(number) - low) / (high - low) * (_HEIGHT - 16)
-        parts.append(
-            _mark(x, y, _colour(methods, variant.method), filled=variant.passed, name=variant.name)
-        )
-    return parts
+    return sorted(points, key=lambda point: point[1])
+
+
+class _Panel:
+    """One vertical axis: where its values lie."""
+
+    def __init__(
+        self,
+        top: int,
+        points: Sequence[tuple[Variant, float, float]],
+        logarithmic: bool,
+        level: float | None,
+    ) -> None:
+        self.points, self.level, self.logarithmic = points, level, logarithmic
+        self.top, self.bottom, self.right = top, top + _HEIGHT, _WIDTH - _RIGHT
+        heights = [self._height(number) for _, _, number in points]
+        heights += [] if level is None else [self._height(level)]
+        self.low, self.high = min(heights, default=0.0), max(heights, default=1.0)
+        if self.low == self.high:
+            self.low, self.high = self.low - 0.5, self.high + 0.5
+
+    def frame(self, label: str, title: str) -> list[str]:
+        """The box, its titles and ticks."""
+        parts = [
+            f'<rect x="{_LEFT}" y="{self.top}" width="{self.right - _LEFT}" height="{_HEIGHT}"'
+            ' fill="none" stroke="#888"/>',
+            f'<text x="{_LEFT}" y="{self.top - 4}">{escape(label)}</text>',
+            f'<text x="{(_LEFT + self.right) / 2}" y="{self.bottom + 32}"'
+            f' text-anchor="middle">{escape(title)}</text>',
+        ]
+        parts += [
+            f'<text x="{self._x(share):.1f}" y="{self.bottom + 16}" text-anchor="middle">'
+            f"{share:g}</text>"
+            for share in (0, 0.25, 0.5, 0.75, 1)
+        ]
+        for height in (self.low, (self.low + self.high) / 2, self.high):
+            text = f"{10**height:.2g}" if self.logarithmic else f"{height:.3g}"
+            y = self._y(height) + 4
+            parts.append(f'<text x="{_LEFT - 6}" y="{y:.1f}" text-anchor="end">{text}</text>')
+        if self.level is not None:
+            y = self._y(self._height(self.level))
+            parts.append(
+                f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{self.right}" y2="{y:.1f}" stroke="#888"'
+                ' stroke-dasharray="4 3"/>'
+            )
+        return parts
+
+    def marks(self, method: str, methods: Sequence[str]) -> list[str]:
+        """The variants of one method and the line that joins them."""
+        colour = _colour(methods, method)
+        placed = [
+            (variant, self._x(share), self._y(self._height(number)))
+            for variant, share, number in self.points
+            if variant.method == method
+        ]
+        line = " ".join(f"{x:.1f},{y:.1f}" for _, x, y in placed)
+        parts = [f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="1"/>']
+        return (parts if len(placed) > 1 else []) + [
+            _mark(x, y, colour, filled=variant.passed, name=variant.name)
+            for variant, x, y in placed
+        ]
+
+    def _height(self, number: float) -> float:
+        return math.log10(number) if self.logarithmic else number
+
+    def _x(self, share: float) -> float:
+        return _LEFT + 8 + min(1.0, share) * (self.right - _LEFT - 16)
+
+    def _y(self, height: float) -> float:
+        return self.bottom - 8 - (height - self.low) / (self.high - self.low) * (_HEIGHT - 16)
 
 
 def _mark(x: float, y: float, colour: str, *, filled: bool, name: str = "") -> str:

@@ -1,7 +1,7 @@
 """What a compressor hands back: the bytes of the compressed file and an account of the change."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -78,17 +78,17 @@ class Report:
     @property
     def before(self) -> Size:
         """Sum over the layers, in the original file."""
-        return sum((layer.before for layer in self.layers), Size(0, 0, 0))
+        return _sum(self.layers).before
 
     @property
     def after(self) -> Size:
         """Sum over the layers, in the compressed file."""
-        return sum((layer.after for layer in self.layers), Size(0, 0, 0))
+        return _sum(self.layers).after
 
     @property
     def macs(self) -> tuple[int, int]:
         """Multiplications by these tensors for one sample, before and after."""
-        return sum(x.macs[0] for x in self.layers), sum(x.macs[1] for x in self.layers)
+        return _sum(self.layers).macs
 
     @property
     def nonzero_macs(self) -> int:
@@ -130,28 +130,39 @@ class Compressed:
 
 
 def _table(report: Report) -> Table:
-    shrank = any(layer.channels for layer in report.layers)
+    """One row for each weight, one for all other tensors, and the total."""
+    weights = [layer for layer in report.layers if any(layer.macs)]
+    others = [layer for layer in report.layers if not any(layer.macs)]
+    rows = [(", ".join(layer.nodes), layer) for layer in weights or others]
+    if weights and others:
+        rows.append(("biases and others", _sum(others)))
+    total = _sum(report.layers)
+    columns: dict[str, Callable[[Layer], str]] = {
+        "weights": lambda layer: _change(layer.before.weights, layer.after.weights),
+        "channels": lambda layer: _change(*layer.channels) if layer.channels else "",
+        "zeros": lambda layer: _change(layer.before.zeros, layer.after.zeros),
+        "MACs": lambda layer: _change(*layer.macs) if any(layer.macs) else "",
+        "bytes": lambda layer: _change(layer.before.bytes, layer.after.bytes),
+    }
+    if not any(layer.channels for layer in report.layers):
+        del columns["channels"]
+    if not (total.before.zeros or total.after.zeros):
+        del columns["zeros"]
     table = Table(show_footer=True, box=None, pad_edge=False)
-    changed = sum(layer.changed for layer in report.layers)
-    total = Layer((), "", report.before, report.after, changed, None, report.macs)
-    last = ["channels", "MACs"] if shrank else ["changed", "zeros", "bytes"]
     table.add_column("layer", "total", overflow="fold")
-    for title, footer in zip(["weights", *last], _cells(total, shrank=shrank), strict=True):
-        table.add_column(title, footer, justify="right", no_wrap=True)
-    for layer in report.layers:
-        name = Text(printable(", ".join(layer.nodes)))
-        table.add_row(name, *_cells(layer, shrank=shrank))
+    for title, cell in columns.items():
+        table.add_column(title, cell(total), justify="right")
+    for name, layer in rows:
+        table.add_row(Text(printable(name)), *(cell(layer) for cell in columns.values()))
     return table
 
 
-def _cells(layer: Layer, *, shrank: bool) -> list[str]:
-    before, after = layer.before, layer.after
-    weights = _change(before.weights, after.weights)
-    if shrank:
-        channels = _change(*layer.channels) if layer.channels else ""
-        return [weights, channels, _change(*layer.macs) if any(layer.macs) else ""]
-    zeros, size = _change(before.zeros, after.zeros), _change(before.bytes, after.bytes)
-    return [weights, f"{layer.changed:,}", zeros, size]
+def _sum(layers: Sequence[Layer]) -> Layer:
+    """Layers as one, of which only the sizes are meant."""
+    before = sum((layer.before for layer in layers), Size(0, 0, 0))
+    after = sum((layer.after for layer in layers), Size(0, 0, 0))
+    macs = sum(x.macs[0] for x in layers), sum(x.macs[1] for x in layers)
+    return Layer((), "", before, after, sum(x.changed for x in layers), None, macs)
 
 
 def _change(old: int, new: int) -> str:
@@ -163,6 +174,9 @@ def _conclusions(report: Report) -> list[str]:
     if not any(layer.changed for layer in report.layers) and before == after:
         return ["Nothing had to change: the file is the original, byte for byte."]
     lines = []
+    if before.weights == after.weights:
+        changed = sum(layer.changed for layer in report.layers)
+        lines.append(f"Changed: {changed:,} of {after.weights:,} values.")
     if after.zeros > before.zeros and after.weights:
         lines.append(
             f"{after.zeros / after.weights:.1%} of these weights are zero now. Zeros are stored"
@@ -180,5 +194,7 @@ def _conclusions(report: Report) -> list[str]:
             f"Multiplications for one sample: {_change(*report.macs)}"
             + (f"; {skipped:,} of them not by zero." if skipped < report.macs[1] else ".")
         )
-    lines.append(f"File: {_change(*report.file_bytes)} bytes.")
+    old, new = report.file_bytes
+    larger = ": nodes, scales and the record need room too" if new > old else ""
+    lines.append(f"File: {_change(old, new)} bytes{larger}.")
     return lines

@@ -67,6 +67,12 @@ def groups(
     type=click.Choice(["labels", "prediction", "norm"]),
     help="agf: what the gradient is of.",
 )
+@click.option(
+    "--batches",
+    type=click.IntRange(min=1),
+    metavar="T",
+    help="agf: into how many batches the calibration data is split (default 1).",
+)
 @click.option("--bits", type=int, metavar="B", help="Bits of a weight, 2 to 8 (default 8).")
 @click.option(
     "--per",
@@ -142,7 +148,7 @@ def compressed(
     seed: int = 0,
     **options: Any,
 ) -> list[pruners.Compressed]:
-    """Run a method, and the training before (rounding) or after (pruning) it.
+    """Run a method, and the training that goes with it.
 
     Raises:
         click.UsageError: an option that the method does not take.
@@ -171,18 +177,11 @@ def compressed(
     ]
     if needed:
         raise click.UsageError(f"--method {method} needs --{needed[0]}")
-    compress = pruners.METHODS[method]
-    if finetune is None:
-        return [compress(original, **options)]
-    training: dict[str, Any] = {"calibration": calibration, "labels": labels, "epochs": finetune}
-    training |= {"seed": seed} | ({} if rate is None else {"rate": rate})
-    if method in ("quantize", "float16"):
-        if method == "quantize":
-            training |= {"bits": options.get("bits", 8), "per": options.get("per", "channel")}
-        trained = pruners.finetune(original, **training)
-        return [trained, compress(trained.data, **options)]
-    pruned = compress(original, **options)
-    return [pruned, pruners.finetune(pruned.data, **training)]
+    training = None
+    if finetune is not None and calibration is not None and labels is not None:
+        given = {} if rate is None else {"rate": rate}
+        training = pruners.Training(calibration, labels, finetune, seed=seed, **given)
+    return pruners.compress(original, method, options, training)
 
 
 def _was_given(ctx: click.Context, name: str) -> bool:

@@ -3,8 +3,10 @@
 import inspect
 import json
 import math
+import shlex
 import sys
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,11 +23,18 @@ from simcert.cli.status import Status
 from simcert.numerals import format_upper
 
 if TYPE_CHECKING:
+    from pruners.chain import Training
     from pruners.frontier import Frontier, Labelled, Variant
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_HERE = {"certificate", "exit_zero", "quiet"}  # options of verify that make no sense for many
-_CLAIM = [option for option in VERIFICATION if option.name not in _HERE]
+_EFFORT = ("samples", "time_limit", "boxes", "threads")
+_CLAIM = [
+    option
+    for option in VERIFICATION
+    if option.name in _EFFORT or option.name in inspect.signature(claim_of).parameters
+]
+"""The options of ``simcert verify`` that make sense for many variants."""
+
 _MOST = 1000
 
 
@@ -76,6 +85,13 @@ class Bits(click.ParamType[tuple[int, ...]]):
 @click.option("--bits", type=Bits(), default="8,6,4", show_default=True, help="For quantize.")
 @click.option("--calibration", metavar="DATA", help="Inputs, .npy or .npz, for wanda, slamp, agf.")
 @click.option("--labels", metavar="DATA", help="Their classes.")
+@click.option(
+    "--finetune",
+    type=click.IntRange(min=1),
+    metavar="EPOCHS",
+    help="Train each variant on the calibration data and labels.",
+)
+@click.option("--rate", type=float, help="Learning rate of --finetune (default 0.001).")
 @click.option("--test", metavar="DATA", help="Inputs to measure the accuracy on.")
 @click.option("--test-labels", metavar="DATA", help="Their classes.")
 @click.option(
@@ -85,18 +101,31 @@ class Bits(click.ParamType[tuple[int, ...]]):
     show_default=True,
     help="For the variants, sweep.json and sweep.svg.",
 )
+@click.option(
+    "--x-axis",
+    type=click.Choice(["bytes", "sparsity", "macs", "file"]),
+    default="bytes",
+    show_default=True,
+    help="Of the plot.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--quiet", "-q", is_flag=True, help="No progress on stderr.")
+@click.pass_context
 def sweep(
+    ctx: click.Context,
+    /,
     original: Path,
     methods: str,
     sparsities: tuple[float, ...],
     bits: tuple[int, ...],
     calibration: str | None,
     labels: str | None,
+    finetune: int | None,
+    rate: float | None,
     test: str | None,
     test_labels: str | None,
     folder: Path,
+    x_axis: str,
     seed: int,
     quiet: bool,
     samples: int | None,
@@ -115,30 +144,18 @@ def sweep(
     from pruners import frontier, plot
 
     settings = _settings(methods, sparsities, bits)
-    data = {
-        method: {
-            name: source
-            for name, source in (("calibration", calibration), ("labels", labels))
-            if source is not None
-            and name in inspect.signature(pruners.METHODS[method]).parameters
-            and method != "quantize"
-        }
-        for method, _ in settings
-    }
-    for method in data:
-        needs = inspect.signature(pruners.METHODS[method]).parameters.get("calibration")
-        if needs is not None and needs.default is needs.empty and calibration is None:
-            raise click.UsageError(f"--methods {method} needs --calibration")
     if (test is None) != (test_labels is None):
         raise click.UsageError("--test and --test-labels go together")
-    labelled = _labelled(original, test or calibration, test_labels or labels, claim["decision"])
+    if rate is not None and finetune is None:
+        raise click.UsageError("--rate belongs to --finetune")
     found = frontier.sweep(
         original,
         folder,
         settings,
         claim_of(original, **claim),
-        data=data,
-        labelled=labelled,
+        data=_data(original, [method for method, _ in settings], calibration, labels),
+        training=_training(calibration, labels, finetune, rate, seed),
+        labelled=_labelled(original, test or calibration, test_labels or labels, claim["decision"]),
         seed=seed,
         announce=(lambda _: None) if quiet else (lambda line: click.echo(line, err=True)),
         samples=samples,
@@ -147,9 +164,16 @@ def sweep(
         threads=threads,
     )
     write_atomically(folder / "sweep.json", json.dumps(found.to_dict(), indent=2).encode())
-    write_atomically(folder / "sweep.svg", plot.svg(found, original.name).encode())
-    _print(found, original, folder)
-    sys.exit(Status.INCONCLUSIVE if found.chosen is None else Status.HOLDS)
+    picture = plot.svg(found, original.name, x_axis)
+    write_atomically(folder / "sweep.svg", picture.encode())
+    _print(found, folder)
+    if found.chosen is None or found.chosen.path is None:
+        click.echo("No variant meets the claim.")
+        sys.exit(Status.INCONCLUSIVE)
+    click.echo(f"Smallest that meets the claim: {found.chosen.name}. Alone:")
+    files = [str(original), str(found.chosen.path), "--seed", str(found.chosen.seed)]
+    click.echo("  " + shlex.join(["simcert", "verify", *files, *_given(ctx)]))
+    sys.exit(Status.HOLDS)
 
 
 sweep.params += _CLAIM
@@ -175,6 +199,67 @@ def _settings(
     return settings
 
 
+def _data(
+    original: Path, methods: Sequence[str], calibration: str | None, labels: str | None
+) -> Mapping[str, Mapping[str, Any]]:
+    """What each method looks at, read and checked before the work."""
+    from pruners.calibration import read_calibration, read_labels
+    from simcert.model import load
+
+    given: dict[str, Any] = {}
+    if calibration is not None:
+        graph = load(original).graph
+        given["calibration"] = read_calibration(calibration, graph.input.size).inputs
+        if labels is not None:
+            count = len(given["calibration"])
+            given["labels"] = read_labels(labels, count, graph.output.size)
+    elif labels is not None:
+        raise click.UsageError("--labels needs --calibration")
+    data = {}
+    for method in dict.fromkeys(methods):
+        known = inspect.signature(pruners.METHODS[method]).parameters
+        needs = known.get("calibration")
+        if needs is not None and needs.default is needs.empty and calibration is None:
+            raise click.UsageError(f"--methods {method} needs --calibration")
+        if method != "quantize":  # whose weights alone are rounded here
+            data[method] = {name: source for name, source in given.items() if name in known}
+    return data
+
+
+def _training(
+    calibration: str | None,
+    labels: str | None,
+    epochs: int | None,
+    rate: float | None,
+    seed: int,
+) -> "Training | None":
+    """How each variant is trained, if at all."""
+    from pruners.chain import Training
+
+    if epochs is None:
+        return None
+    if calibration is None or labels is None:
+        raise click.UsageError("--finetune needs --calibration and --labels")
+    given = {} if rate is None else {"rate": rate}
+    return Training(calibration, labels, epochs, seed=seed, **given)
+
+
+def _given(ctx: click.Context) -> list[str]:
+    """The options of ``simcert verify`` as they were given, for a command line."""
+    words = []
+    for option in _CLAIM:
+        name = str(option.name)
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            value = ctx.params[name]
+            parts = value if isinstance(value, tuple) else [value]
+            flag = [option.opts[0]]
+            if option.multiple:
+                words += [word for part in parts for word in (*flag, str(part))]
+            else:
+                words += flag if option.is_flag else [*flag, ",".join(map(str, parts))]
+    return words
+
+
 def _labelled(
     original: Path, data: str | None, labels: str | None, decision: str | None
 ) -> "Labelled | None":
@@ -193,62 +278,59 @@ def _labelled(
     return Labelled(inputs, classes.astype("int64"), decision == "argmin")
 
 
-def _print(found: "Frontier", original: Path, folder: Path) -> None:
+def _print(found: "Frontier", folder: Path) -> None:
+    rows = [_row("(original)", None, found), *(_row(v.name, v, found) for v in found.variants)]
+    bold = [variant is found.chosen for variant in found.variants]
+    console = Console(highlight=False)
     table = Table(box=None, pad_edge=False)
-    table.add_column("variant", overflow="fold")
-    titles = ["zeros", "bytes", "MACs", "P(d > ε) ≤", "d ≤"]
-    titles += ["accuracy"] if found.accuracy is not None else []
-    for title in titles:
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    cost = found.original
-    first = ["", f"{cost.bytes:,}", f"{cost.macs:,}", "", ""]
-    table.add_row("(original)", *first, *_accuracy(found.accuracy, found), "")
-    chosen = found.chosen
-    for variant in found.variants:
-        table.add_row(*_row(variant, found), style="bold" if variant is chosen else "")
-    console = Console()
-    console.print(table)
+    for title in rows[0]:
+        left = title in ("variant", "verdict")
+        table.add_column(title, justify="left" if left else "right", no_wrap=True)
+    for row, chosen in zip(rows, [False, *bold], strict=True):
+        table.add_row(*row.values(), style="bold" if chosen else "")
+    wide = console.options.update(width=10 * console.width)
+    if console.measure(table, options=wide).maximum <= console.width:
+        console.print(table)
+    else:
+        for row, chosen in zip(rows, [False, *bold], strict=True):
+            lines = _paragraph(row, console.width)
+            console.print(lines, style="bold" if chosen else "", markup=False)
     console.print()
     for variant in found.variants:
         if variant.error:
-            console.print(f"{variant.name}: {variant.error}", markup=False, highlight=False)
+            console.print(f"{variant.name}: {variant.error}", markup=False)
     console.print(
-        f"{found.family} variants share the confidence. bytes: weights without zeros, at their"
-        " bits. MACs: those not by zero.",
-        highlight=False,
+        f"{found.family} variants share the confidence. gone: weights that are zero or removed."
+        " bytes: weights without zeros, at their bits. MACs: those not by zero.",
     )
-    if chosen is None or chosen.path is None:
-        console.print("No variant meets the claim.")
-    else:
-        console.print(f"Smallest that meets the claim: {chosen.name}", highlight=False)
-        console.print(
-            f"  simcert verify {original} {chosen.path} --seed {chosen.seed} ...",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print(f"Written: {folder / 'sweep.json'}, {folder / 'sweep.svg'}", markup=False)
+    click.echo(f"Written: {folder / 'sweep.json'}, {folder / 'sweep.svg'}")
 
 
-def _row(variant: "Variant", found: "Frontier") -> list[str]:
-    cost, result = variant.cost, variant.result
-    if cost is None or result is None:
-        return [variant.name, *[""] * (5 + len(_accuracy(None, found))), "impossible"]
-    worst = result.proof.bound
-    return [
-        variant.name,
-        f"{cost.sparsity:.1%}",
-        f"{cost.bytes:,}",
-        f"{cost.macs:,}",
-        format_upper(variant.violation, 3),
-        format_upper(worst, 3) if math.isfinite(worst) else "–",
-        *_accuracy(variant.accuracy, found),
-        result.verdict.value,
-    ]
+def _row(name: str, variant: "Variant | None", found: "Frontier") -> dict[str, str]:
+    """The cells of a variant, or of the original, by the title of their column."""
+    cost = found.original if variant is None else variant.cost
+    result = None if variant is None else variant.result
+    accuracy = found.accuracy if variant is None else variant.accuracy
+    row = dict.fromkeys(["variant", "gone", "bytes", "MACs", "P(d > ε) ≤", "d ≤"], "")
+    row["variant"] = name
+    if cost is not None:
+        row["gone"] = f"{cost.gone(found.original):.1%}"
+        row["bytes"], row["MACs"] = f"{cost.bytes:,}", f"{cost.macs:,}"
+    if variant is not None and result is not None:
+        worst = result.proof.bound
+        row["P(d > ε) ≤"] = format_upper(variant.violation, 3)
+        row["d ≤"] = format_upper(worst, 3) if math.isfinite(worst) else "–"
+    if found.accuracy is not None:
+        row["accuracy"] = "" if accuracy is None else f"{accuracy:.1%}"
+    impossible = variant is not None and bool(variant.error)
+    row["verdict"] = "" if result is None else result.verdict.value
+    row["verdict"] = "impossible" if impossible else row["verdict"]
+    return row
 
 
-def _accuracy(value: float | None, found: "Frontier") -> list[str]:
-    if found.accuracy is None:
-        return []
-    return ["" if value is None else f"{value:.1%}"]
+def _paragraph(row: Mapping[str, str], width: int) -> str:
+    """A row for a terminal that is too narrow for the table."""
+    cells = [(title, text) for title, text in row.items() if text and title != "variant"]
+    # textwrap breaks no line at a no-break space: a title and its value stay together.
+    words = (f"{title} {text}".replace(" ", "\N{NO-BREAK SPACE}") for title, text in cells)
+    return f"{row['variant']}\n" + textwrap.indent(textwrap.fill("  ".join(words), width - 2), "  ")

@@ -36,6 +36,8 @@ def unmerged(own: Program, other: Program) -> Program:
             identity = Selection(torch.arange(step.size), step.size)
             step = Affine((unbiased,), (identity,), step.bias, step.label, step.computed)
         numbers[number] = _append(steps, step)
+    if numbers[len(own.steps) - 1] < len(steps) - 1:  # a copy, but the output comes last
+        steps.append(renumbered(own.steps[-1], numbers))
     return Program(tuple(steps))
 
 
