@@ -31,7 +31,7 @@ class Step:
 
     def value(self, x: Tensor) -> Tensor:
         """Return 0 or 1."""
-        return torch.heaviside(x, x.new_tensor(self.at_zero))
+        return torch.heaviside(x.detach(), x.new_tensor(self.at_zero))  # which has no gradient
 
     def residual(self, lower: Tensor, upper: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
         """Bound f(x) − slope · x by the ends and, where the interval holds 0, by 0 and 1."""
