@@ -126,7 +126,7 @@ def _comparison(result: Result) -> dict[str, Any]:
         Verdict.PROVED: ("proof.bound", result.proof.bound, claim.tolerance),
         Verdict.BOUNDED: (
             "proof.violation_upper",
-            result.proof.violation_upper,
+            _certain_upper(result),
             claim.max_violation,
         ),
         Verdict.CERTIFIED: (
@@ -140,6 +140,13 @@ def _comparison(result: Result) -> dict[str, Any]:
             f"no certificate: {quantity} is {value}, which does not show that it is at most {limit}"
         )
     return {"quantity": quantity, **exact("value", value), **exact("limit", limit)}
+
+
+def _certain_upper(result: Result) -> float:
+    """Returns the certain bound of P(d > ε); without integration where that is good enough."""
+    proof, limit = result.proof, result.claim.max_violation
+    enough = limit is not None and proof.not_proved <= limit
+    return proof.not_proved if enough else proof.violation_upper
 
 
 def _sampling(statistics: Statistics) -> dict[str, Any]:
@@ -176,7 +183,9 @@ def _integration(result: Result, statistics: Statistics | None) -> dict[str, Any
     if integral is None or limit is None or proof.not_proved <= limit:
         return None
     leaves, mass, upper = integral.boxes, integral.mass, integral.upper
+    methods = integral.methods
     if statistics is not None:
+        methods = ()  # they are of all undecided leaves
         remainder = statistics.remainder
         leaves -= len(remainder.leaves)
         mass, upper = remainder.integrated_mass, remainder.integrated_upper
@@ -187,7 +196,7 @@ def _integration(result: Result, statistics: Statistics | None) -> dict[str, Any
         **exact("mass", mass),
         **exact("upper", upper),
         **exact("eta", integral.eta),
-        "methods": [{"method": name, **exact("upper", whole)} for name, whole in integral.methods],
+        "methods": [{"method": name, **exact("upper", whole)} for name, whole in methods],
     }
 
 

@@ -48,6 +48,18 @@ Rows = Any
 """Coefficients (rows, size): float64, or exact numbers that add and multiply alike."""
 
 
+class Planes(NamedTuple):
+    """Linear bounds of the S functions, then of their negatives: v(x) ≤ slope·x + constant.
+
+    ``ends`` (boxes, 2 S) are at least the maxima of the linear bounds on the boxes, ``slopes``
+    (boxes, 2 S, inputs). So v(x) ≤ end − Σ_j |slope_j| · (how far x_j is from where slope_j x_j is
+    greatest).
+    """
+
+    ends: Float
+    slopes: Float
+
+
 class Bounds(NamedTuple):
     """Bounds (boxes, S) of linear functions, and how strongly each input moves them."""
 
@@ -55,6 +67,7 @@ class Bounds(NamedTuple):
     upper: Float
     pull: Float
     """(boxes, inputs): Σ over the functions of |coefficient| · width."""
+    planes: Planes | None = None
 
 
 class Blocks(NamedTuple):
@@ -186,7 +199,9 @@ class Pair:
         self._difference = [self._difference_rule(node) for node in self.nodes]
         self._refined = _refined(self.nodes)
 
-    def bound(self, lower: Float, upper: Float, f: Float, g: Float, d: Float) -> Bounds:
+    def bound(
+        self, lower: Float, upper: Float, f: Float, g: Float, d: Float, *, planes: bool = False
+    ) -> Bounds:
         """Bound the functions f·c_f + g·c_g + (f − g)·c_δ of the outputs on boxes.
 
         Args:
@@ -195,6 +210,7 @@ class Pair:
             f: c_f, (S, outputs).
             g: c_g, (S, outputs).
             d: c_δ, (S, outputs).
+            planes: whether the linear bounds are wanted too (not of exact arithmetic).
 
         Returns:
             The bounds; infinite or NaN where there is none.
@@ -208,7 +224,7 @@ class Pair:
                 batch.layers.append(self._forward(batch, index))
                 if index in self._refined:
                     self._refine(batch, index)
-            return self._rows(batch, f, g, d)
+            return self._rows(batch, f, g, d, planes)
 
     # -- what exact arithmetic does in its own way ----------------------------------------------
 
@@ -400,12 +416,13 @@ class Pair:
 
     # -- backward ----------------------------------------------------------------------------
 
-    def _rows(self, batch: Batch, f: Float, g: Float, d: Float) -> Bounds:
+    def _rows(self, batch: Batch, f: Float, g: Float, d: Float, planes: bool) -> Bounds:
         """Bound the functions of the outputs: dually, side by side, and by intervals."""
         last = len(batch.layers) - 1
         boxes, rows = len(batch.box.lower), len(d)
         ends = np.empty((2, boxes * rows))
         pull = np.zeros_like(batch.box.lower)
+        slopes = np.empty((2, boxes * rows, pull.shape[1])) if planes else None
         for part in self._chunks(boxes * rows):
             box, row = np.divmod(np.arange(part.start, part.stop), rows)
             for i, sign in enumerate((1.0, -1.0)):
@@ -413,13 +430,21 @@ class Pair:
                 end, slope = self._carry(batch, last, start, box)
                 np.add.at(pull, box, np.abs(slope))
                 if start.d is not None:
-                    apart = self._carry(batch, last, start.apart(), box, apart=True)[0]
+                    apart, other = self._carry(batch, last, start.apart(), box, apart=True)
+                    if slopes is not None:
+                        slope = np.where((apart < end)[:, None], other, slope)
                     end = np.fmin(end, apart)
                 ends[i, part] = end
+                if slopes is not None:
+                    slopes[i, part] = slope
         pull *= batch.box.upper - batch.box.lower
         lower, upper = -ends[1].reshape(boxes, rows), ends[0].reshape(boxes, rows)
         by_intervals = self._by_intervals(batch.layers[-1], f, g, d)
-        return Bounds(np.fmax(lower, by_intervals.lower), np.fmin(upper, by_intervals.upper), pull)
+        found = Interval(np.fmax(lower, by_intervals.lower), np.fmin(upper, by_intervals.upper))
+        if slopes is None:
+            return Bounds(*found, pull)
+        both = slopes.reshape(2, boxes, rows, -1)
+        return Bounds(*found, pull, Planes(np.hstack([upper, -lower]), np.hstack([*both])))
 
     def _carry(
         self, batch: Batch, index: int, start: Blocks, box: Index, *, apart: bool = False

@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from simcert.checker import document, draws, envelope, mass, schema, statistics, tree
+from simcert.checker import document, draws, envelope, mass, schema, spread, statistics, tree
 from simcert.checker.bounds import Pair
 from simcert.checker.claim import Claim, Region
 from simcert.checker.divergences import measured
 from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.exact import ExactPair
+from simcert.checker.halfspaces import METHODS
+from simcert.checker.integration import Integrator
 from simcert.checker.leaves import Functions, Settled, settle
 from simcert.checker.network import Interface, Network, interface, read
 from simcert.checker.statistics import Tickets
@@ -34,8 +36,8 @@ _KINDS = {
 }
 
 _CLOSE = 2.0**-20
-"""Of the tolerance: how far above the stated bound d may be shown to stay. Both sides round
-outward, each in its own way; the tolerance itself is never exceeded."""
+"""Of the limit: how far above the stated bound d, or P(d > ε), may be shown to stay. Both sides
+round outward, each in its own way; the limit itself is never exceeded."""
 
 _FLOAT32_ROUNDING = 2.0**-10
 """Of the largest output: how far a float32 run may be from the checker's float64 evaluation."""
@@ -144,11 +146,11 @@ class _Check:
     data: tuple[bytes, bytes]
     networks: tuple[Network, Network] | None
     tree: Tree
-    functions: Functions
     limit: float
     undecided_masses: list[Fraction]
     undecided: Fraction
     violated: Fraction
+    integrated: Fraction
     payload: bytes | None
     signatures: list[bytes]
 
@@ -181,6 +183,7 @@ class _Check:
             ("the shares are those of the leaves", self.check_shares),
             ("d ≤ ε on every proved leaf", self.check_proved),
             ("d > ε on every violated leaf", self.check_violated),
+            ("P(d > ε) on what is left, by linear bounds", self.check_integration),
         ]
         if self.exact:
             steps.append(("proved leaves, in exact arithmetic", self.check_exactly))
@@ -213,8 +216,6 @@ class _Check:
         document.check_numbers(self.statement)
         self.predicate = self.statement["predicate"]
         self.guarantee = self.predicate["guarantee"]
-        if self.predicate["integration"] is not None:
-            raise CannotCheckError("the checker does not integrate linear bounds")
         return str(self.statement["predicateType"])
 
     def check_seal(self) -> str:
@@ -306,8 +307,11 @@ class _Check:
             raise CheckError("draws belong to a certified claim, and only there")
         if kind == "proved" and self.predicate["witness"] is not None:
             raise CheckError("a claim that is proved has no witness against it")
-        tolerance = self.claim.tolerance
-        self.limit = min(tolerance, value + _CLOSE * tolerance) if kind == "proved" else tolerance
+        self.allowed = min(limit, value + _CLOSE * limit)
+        self.limit = self.allowed if kind == "proved" else self.claim.tolerance
+        if self.predicate["sampling"] is not None:
+            least = spread.least_bound(self.predicate["sampling"]["divergences"])
+            self.limit = min(self.limit, least + _CLOSE * self.claim.tolerance)
         return f"{kind}: {self.guarantee['quantity']} {format_upper(value)} ≤ {limit}"
 
     # -- the leaves --------------------------------------------------------------------------
@@ -337,9 +341,6 @@ class _Check:
         rest = self.undecided + self.violated
         if stated["proved"] > max(Fraction(0), 1 - rest):
             raise CheckError("the proved leaves weigh less than is stated")
-        value = Fraction(document.number(self.guarantee["value_hex"]))
-        if self.guarantee["kind"] == "bounded" and rest > value:
-            raise CheckError("the leaves that are not proved weigh more than the stated bound")
         return f"not proved: {format_upper(float(rest) * (1 + 2.0**-50))}"
 
     def check_proved(self) -> str:
@@ -355,8 +356,7 @@ class _Check:
         count = len(leaves) if self.exact == "all" else min(len(leaves), int(self.exact))
         if not count or self.networks is None:
             return "no leaf is proved"
-        chosen = np.unique(np.linspace(0, len(leaves) - 1, count).round().astype(np.intp))
-        some = Leaves(leaves.lower[chosen], leaves.upper[chosen], leaves.root[chosen])
+        some = leaves.take(np.unique(np.linspace(0, len(leaves) - 1, count).round().astype(int)))
         at_most = partial(self.claim.divergence.at_most, limit=self.limit)
         bounded = settle(
             ExactPair(*self.networks, self.claim.arithmetic).bound,
@@ -370,15 +370,78 @@ class _Check:
     def _settle(self, leaves: Leaves, settled: Settled, what: str) -> str:
         if not len(leaves):
             return "there is none"
+        pair = self.pair
+        bounded = settle(pair.bound, self.functions, leaves, settled, what, pair.batch)
+        return f"{len(leaves)} leaves, {bounded} boxes"
+
+    @cached_property
+    def pair(self) -> Pair:
+        """The two networks side by side."""
         if self.networks is None:
             raise CannotCheckError(self.unreadable)
         f, g = self.networks
         if f.outputs != g.outputs:
             raise CheckError("the two networks have different numbers of outputs")
-        self.functions = _functions(self.claim, f.outputs)
-        pair = Pair(f, g, self.claim.arithmetic)
-        bounded = settle(pair.bound, self.functions, leaves, settled, what, pair.batch)
-        return f"{len(leaves)} leaves, {bounded} boxes"
+        return Pair(f, g, self.claim.arithmetic)
+
+    @cached_property
+    def functions(self) -> Functions:
+        """The functions of all outputs that bound d."""
+        return _functions(self.claim, self.pair.nodes[-1].size)
+
+    def check_integration(self) -> str:
+        stated, kind = self.predicate["integration"], self.guarantee["kind"]
+        drawn = np.zeros(len(self.tree.undecided), dtype=bool)
+        if self.predicate["sampling"] is not None:
+            counts = document.array(self.content["tickets"], "int64")
+            if counts.shape != drawn.shape:
+                raise CheckError("the tickets of the draws do not fit the undecided leaves")
+            drawn = counts > 0
+        if stated is None:
+            self.drawn, self.integrated = np.ones_like(drawn), Fraction(0)
+            if kind == "bounded" and self.undecided + self.violated > self.allowed:
+                raise CheckError("the leaves that are not proved weigh more than the stated bound")
+            return "there is nothing that rests on it"
+        if kind == "proved":
+            raise CheckError("what is proved everywhere rests on no integration")
+        self.drawn = drawn
+        upper = self._stated_integral(stated)
+        found, boxes = Integrator(
+            self.pair, self.claim, self.functions, self.interface.input_type
+        ).at_most(self.tree.undecided.take(~drawn), upper)
+        self.integrated = Fraction(found["least"])
+        return (
+            f"{stated['leaves']} leaves, {boxes} boxes: "
+            f"P(d > ε) ≤ {format_upper(found['least'])}, with certainty"
+        )
+
+    def _undecided(self) -> list[tuple[Fraction, bool]]:
+        """Return the mass of each undecided leaf, and whether it is drawn from."""
+        return list(zip(self.undecided_masses, self.drawn.tolist(), strict=True))
+
+    def _stated_integral(self, stated: dict[str, Any]) -> dict[str, float]:
+        """Return what the checker may find at most, by each method and by the least of all."""
+        masses = [m for m, d in self._undecided() if not d]
+        mass_, upper = (document.number(stated[f"{name}_hex"]) for name in ("mass", "upper"))
+        if stated["leaves"] != len(masses) or not masses:
+            raise CheckError("the leaves that are integrated over are not those without tickets")
+        if sum(masses, Fraction(0)) > Fraction(mass_) or not 0 <= upper <= mass_:
+            raise CheckError("the leaves that are integrated over weigh more than is stated")
+        if document.number(stated["eta_hex"]) != 0:
+            raise CannotCheckError("the checker does not know bounds that spend η")
+        methods = {item["method"]: document.number(item["upper_hex"]) for item in stated["methods"]}
+        if len(methods) != len(stated["methods"]) or not methods.keys() <= METHODS.keys():
+            raise CheckError("a method of integration is named twice or is none")
+        if methods and self.guarantee["kind"] != "bounded":
+            raise CheckError("methods are told apart only where nothing is drawn")
+        if not all(upper <= value for value in methods.values()):
+            raise CheckError("a method of integration shows less than the least of all")
+        allowed = {name: value * (1 + _CLOSE) for name, value in methods.items()}
+        allowed["least"] = upper * (1 + _CLOSE)
+        if self.guarantee["kind"] == "bounded":
+            left = Fraction(self.allowed) - self.violated
+            allowed["least"] = min(allowed["least"], math.nextafter(float(left), -math.inf))
+        return allowed
 
     # -- the draws ---------------------------------------------------------------------------
 
@@ -395,11 +458,12 @@ class _Check:
         statistics.check_counts(sampling)
         if sampling["violation_upper_hex"] != self.guarantee["value_hex"]:
             raise CheckError("the bound of the draws is not the one that is compared")
-        tickets = Tickets.of(self.content, self.undecided_masses)
-        violating, again = None, "counts as stated, not drawn again"
+        masses = [m if d else Fraction(0) for m, d in self._undecided()]
+        tickets = Tickets.of(self.content, masses)
+        violating, again, found = None, "counts as stated, not drawn again", None
         if self.resample:
             runners = draws.Runner(self.data[0]), draws.Runner(self.data[1])
-            found = draws.violations(
+            found = draws.divergences(
                 sampling,
                 tickets,
                 self.tree.undecided,
@@ -407,15 +471,17 @@ class _Check:
                 runners,
                 self.interface.input_type,
             )
-            violating, again = draws.recount(sampling, tickets, found), "drawn again and run"
-        shown = statistics.check_bound(
-            sampling,
-            tickets,
-            self.tree.undecided,
-            self.undecided,
-            self.violated,
-            violating,
+            violating = draws.recount(sampling, tickets, found, self.claim.tolerance)
+            again = "drawn again and run"
+        certain = statistics.Certain(
+            sum(masses, Fraction(0)),
+            self.violated + self.integrated,
+            0.0 if self.drawn.all() else self.claim.tolerance,
+            self.allowed,
         )
+        leaves = self.tree.undecided
+        shown = statistics.check_bound(sampling, tickets, leaves, certain, violating)
+        spread.check(sampling, tickets, certain, self.claim, found)
         return f"{shown}; {again}"
 
     def check_witness(self) -> str:

@@ -5,13 +5,34 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.interval import UNIT, Bool, Float
 
+_SHARE_LOSS = 2.0**-32
+"""Of a limit that is divided among outputs: more than rounding can add up to."""
+
 _LN_2 = math.nextafter(math.log(2), math.inf)
+
+
+class Cover(NamedTuple):
+    """Half-spaces that cover d > limit: for some possible term all functions reach thresholds.
+
+    The 2 S functions are those of ``rows`` and then their negatives.
+
+    Attributes:
+        thresholds: (boxes, 2 S).
+        terms: (terms, k) numbers of functions.
+        possible: (boxes, terms).
+    """
+
+    thresholds: Float
+    terms: NDArray[np.intp]
+    possible: Bool
 
 
 class Divergence(ABC):
@@ -49,6 +70,10 @@ class Divergence(ABC):
         """Whether they show d > limit everywhere, (boxes,)."""
 
     @abstractmethod
+    def cover(self, lower: Float, upper: Float, limit: float) -> Cover:
+        """Cover d > limit on boxes by half-spaces, given bounds (boxes, S) of the functions."""
+
+    @abstractmethod
     def event(self, limit: float, f: str, g: str) -> str:
         """Return d > limit in words."""
 
@@ -77,6 +102,16 @@ class _Norm(Divergence):
     def above(self, lower: Float, upper: Float, limit: float) -> Bool:
         size = self._norm(np.maximum(np.maximum(lower, -upper), 0.0))
         return np.asarray(size > limit * self._slack(lower))
+
+    def cover(self, lower: Float, upper: Float, limit: float) -> Cover:
+        """Some |δ_i| > t_i, for any t with ‖t‖ ≤ limit: in proportion to the bounds."""
+        thresholds = np.full(lower.shape, limit)
+        if not math.isinf(self.order):
+            size = np.maximum(np.abs(lower), np.abs(upper)) + 2.0**-200
+            size = np.where(np.isfinite(size).all(axis=1, keepdims=True), size, 1.0)
+            share = size / self._norm(size)[:, None]
+            thresholds = share * (limit * (1 - _SHARE_LOSS))
+        return _cover_of_sizes(thresholds)
 
     def event(self, limit: float, f: str, g: str) -> str:
         return f"{self._formula(f, g)} > {limit}"
@@ -150,7 +185,11 @@ class _Ranking(Divergence):
     def at_most(self, lower: Float, upper: Float, limit: float) -> Bool:
         if limit >= 1:
             return np.ones(len(lower), dtype=bool)
-        # above[v][b, i, j]: the greatest s(v_i − v_j).
+        return np.logical_not(self._swaps(lower, upper).any(axis=(1, 2)))
+
+    def _swaps(self, lower: Float, upper: Float) -> Bool:
+        """Whether f alone can choose i and g alone j instead, (boxes, m, m)."""
+        # The greatest s(v_i − v_j), (boxes, m, m).
         f, g, d = (self._greatest(*ends) for ends in _thirds(lower, upper))
         lead = self.lead or 0.0
         swap = (f >= lead) & (g.transpose(0, 2, 1) >= 0) & (d > 0) & (d >= lead)
@@ -164,7 +203,24 @@ class _Ranking(Divergence):
         swap &= only_f[:, :, None] & only_g[:, None, :]
         m = swap.shape[1]
         swap[:, np.arange(m), np.arange(m)] = False
-        return np.logical_not(swap.any(axis=(1, 2)))
+        return np.asarray(swap)
+
+    def cover(self, lower: Float, upper: Float, limit: float) -> Cover:
+        """Some i leads j in f, j is not behind in g, and δ_i leads δ_j."""
+        swaps = self._swaps(lower, upper) & (limit < 1)
+        m, functions = swaps.shape[1], lower.shape[1]
+        pairs = functions // 3
+        number = np.zeros((m, m), dtype=np.intp)
+        number[np.triu_indices(m, 1)] = np.arange(pairs)
+        number += number.T
+        # s(v_i − v_j) is the function of a pair, or its negative.
+        negative = functions * ((np.arange(m)[:, None] < np.arange(m)) != (self._sign > 0))
+        i, j = np.nonzero(~np.eye(m, dtype=bool))
+        forward, backward = (number + negative)[i, j], (number + negative)[j, i]
+        terms = np.stack([forward, backward + pairs, forward + 2 * pairs], axis=1)
+        lead = self.lead or 0.0
+        thresholds = np.repeat([lead, 0.0, lead, lead, 0.0, lead], pairs)
+        return Cover(np.tile(thresholds, (len(lower), 1)), terms, swaps[:, i, j])
 
     def above(self, lower: Float, upper: Float, limit: float) -> Bool:
         if limit >= 1:
@@ -252,6 +308,12 @@ class _Softmax(Divergence):
         bound = np.minimum(linear * osc, osc * osc / square * (1 + 8 * UNIT) + 2.0**-900)
         return np.asarray(np.minimum(bound, self.supremum) <= limit)
 
+    def cover(self, lower: Float, upper: Float, limit: float) -> Cover:  # noqa: ARG002
+        """Some |δ_i − δ_j| exceeds what the limit allows osc."""
+        linear, square = (1.0, 8.0) if self.name == "kl" else (0.5, 16.0)
+        osc = max(limit / linear, math.sqrt(limit * square)) * (1 - _SHARE_LOSS)
+        return _cover_of_sizes(np.full(lower.shape, osc))
+
     def above(self, lower: Float, upper: Float, limit: float) -> Bool:  # noqa: ARG002
         return np.zeros(len(lower), dtype=bool)
 
@@ -264,6 +326,13 @@ class _Softmax(Divergence):
     def _formula(self, f: str, g: str) -> str:
         middle = " ‖ " if self.name == "kl" else ", "
         return f"{self.name.upper()}(softmax {f}{middle}softmax {g})"
+
+
+def _cover_of_sizes(thresholds: Float) -> Cover:
+    """Cover |v_i| > threshold_i for some i, (boxes, S)."""
+    both = np.concatenate([thresholds, thresholds], axis=1)
+    terms = np.arange(both.shape[1])[:, None]
+    return Cover(both, terms, np.ones(both.shape, dtype=bool))
 
 
 def parse(spec: str, decision: str | None) -> Divergence:

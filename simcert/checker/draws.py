@@ -6,6 +6,7 @@ The files run in ONNX Runtime, which is imported only here.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from simcert.checker import normal
 from simcert.checker.claim import Claim
 from simcert.checker.divergences import measured
 from simcert.checker.errors import CannotCheckError, CheckError
-from simcert.checker.interval import Bool, Float
+from simcert.checker.interval import Float
 from simcert.checker.network import Interface, interface
 from simcert.checker.statistics import Tickets
 from simcert.checker.tree import Leaves
@@ -88,42 +89,69 @@ def _made(action: Callable[[], Any]) -> Any:
         raise CannotCheckError(f"ONNX Runtime cannot run a file: {error}") from error
 
 
-def violations(
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """All draws, run again.
+
+    Attributes:
+        divergences: d (n,).
+        differences: |f_i − g_i| of all outputs, (n, outputs).
+        rounding: how far d may be from what was counted: over the reals a run that exceeds what
+            is proved by its own rounding counts as what is proved.
+    """
+
+    divergences: Float
+    differences: Float
+    rounding: float
+
+
+_REAL_ROUNDING = 2.0**-13
+"""Of the largest output of a float32 run: its rounding errors, with room to spare."""
+
+
+def divergences(
     sampling: dict[str, Any],
     tickets: Tickets,
     leaves: Leaves,
     claim: Claim,
     runners: tuple[Runner, Runner],
     input_type: np.dtype[np.floating],
-) -> Bool:
-    """Return which of the draws behind the bound violate, (samples,)."""
-    count = sampling["samples"]
+) -> Drawn:
+    """Return the divergences of all draws."""
+    count = sampling["drawn"]
     if sampling["plan"]["method"] == "exhaustive":
         chunks: Iterator[Float] = iter([leaves.lower[np.flatnonzero(tickets.counts > 0)]])
     else:
         chunks = _draws(sampling["plan"], tickets, leaves, claim, input_type)
-    found: list[Bool] = []
+    found: list[tuple[Float, Float]] = []
     drawn = 0
     while drawn < count:
         x = next(chunks, np.zeros((0, leaves.lower.shape[1])))[: count - drawn]
         if len(x) == 0:
             raise CheckError("fewer points than draws")
         drawn += len(x)
-        outputs = [runner.run(x) for runner in runners]
-        if outputs[0].shape != outputs[1].shape:
+        found.append((runners[0].run(x), runners[1].run(x)))
+        if found[-1][0].shape != found[-1][1].shape:
             raise CheckError("the two networks have different numbers of outputs")
-        columns = list(claim.compared(outputs[0].shape[1]))
-        d = measured(claim.divergence, outputs[0][:, columns], outputs[1][:, columns])
-        found.append(~(d <= claim.tolerance))
-    return np.concatenate([np.zeros(0, dtype=bool), *found])
+    if not found:
+        return Drawn(np.zeros(0), np.zeros((0, 0)), 0.0)
+    f, g = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    columns = list(claim.compared(f.shape[1]))
+    d = measured(claim.divergence, f[:, columns], g[:, columns])
+    with np.errstate(invalid="ignore"):
+        differences = np.nan_to_num(np.abs(f - g), nan=np.inf)
+    finite = np.where(np.isfinite(f) & np.isfinite(g), np.maximum(np.abs(f), np.abs(g)), 0.0)
+    rounding = float(finite.max()) * (_REAL_ROUNDING if claim.arithmetic == "real" else 2.0**-45)
+    return Drawn(d, differences, rounding)
 
 
-def recount(sampling: dict[str, Any], tickets: Tickets, violating: Bool) -> int:
+def recount(sampling: dict[str, Any], tickets: Tickets, drawn: Drawn, tolerance: float) -> int:
     """Require the stated count of violations; return the tickets of the violating points.
 
     Raises:
         CheckError: another number of draws violates.
     """
+    violating = ~(drawn.divergences[: sampling["samples"]] <= tolerance)
     found = int(violating.sum())
     if found != sampling["violations"]:
         raise CheckError(

@@ -64,13 +64,13 @@ def settle(
             )
         bounds = bound(lower[now], upper[now], functions.f, functions.g, functions.difference)
         left = ~settled(bounds.lower, bounds.upper)
-        halves = _halves(lower[now][left], upper[now][left], bounds.pull[left], what)
-        lower = np.concatenate([halves[0], lower[later]])
-        upper = np.concatenate([halves[1], upper[later]])
+        below, above = halves(lower[now][left], upper[now][left], bounds.pull[left], what)
+        lower = np.concatenate([below, lower[later]])
+        upper = np.concatenate([above, upper[later]])
     return bounded
 
 
-def _halves(lower: Float, upper: Float, pull: Float, what: str) -> tuple[Float, Float]:
+def halves(lower: Float, upper: Float, pull: Float, what: str) -> tuple[Float, Float]:
     """Halve boxes along the input that moves the bounds most."""
     middle = lower / 2 + upper / 2
     possible = np.logical_and(lower < middle, middle < upper)

@@ -6,6 +6,7 @@ fixed-point arithmetic with a bounded error. Weights are divided by their exact 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import cache
 
@@ -19,7 +20,7 @@ _ERROR = Fraction(1, 2**320)
 """At most what :func:`integral` errs by: fewer than 2^11 terms, each wrong by fewer than 2^200
 units of 2^-640 (|z| ≤ 16, so no factor exceeds exp(128) < 2^186)."""
 
-_FAR = 16
+FAR = 16
 _TAIL = Fraction(1, 2**184)
 """The integral beyond 16 is below exp(−128)/16 < 2^-188."""
 
@@ -49,15 +50,22 @@ def _share(
     """Return at least the probability of [lower, upper] within [box_lower, box_upper]."""
     if scale is None:
         return _width(lower, upper) / _width(box_lower, box_upper)
+    ends = standardised((lower, upper, box_lower, box_upper), box_lower, box_upper, scale)
+    slack = 2 * _ERROR + (2 * _TAIL if max(map(abs, ends)) > FAR else 0)
+    part, whole = integral(ends[1]) - integral(ends[0]), integral(ends[3]) - integral(ends[2])
+    return min(Fraction(1), (part + slack) / (whole - slack))
+
+
+def standardised(
+    points: Sequence[float], box_lower: float, box_upper: float, scale: float
+) -> list[Fraction]:
+    """Return (x − mean)/deviation of the normal law that is truncated to a box."""
     # Mean and deviation are defined as these float64 values.
     mean = Fraction(box_lower / 2 + box_upper / 2)
     deviation = Fraction(
         float(np.maximum(scale * ((box_upper - box_lower) / 2), np.finfo(np.float64).tiny))
     )
-    ends = [(Fraction(x) - mean) / deviation for x in (lower, upper, box_lower, box_upper)]
-    slack = 2 * _ERROR + (2 * _TAIL if max(map(abs, ends)) > _FAR else 0)
-    part, whole = integral(ends[1]) - integral(ends[0]), integral(ends[3]) - integral(ends[2])
-    return min(Fraction(1), (part + slack) / (whole - slack))
+    return [(Fraction(x) - mean) / deviation for x in points]
 
 
 def _width(lower: float, upper: float) -> Fraction:
@@ -72,11 +80,23 @@ def integral(z: Fraction) -> Fraction:
     """
     if z < 0:
         return -integral(-z)
-    fixed = int(min(z, Fraction(_FAR)) * 2**_BITS)
+    fixed = int(min(z, Fraction(FAR)) * 2**_BITS)
     square = fixed * fixed >> _BITS
     power, k, total = fixed, 0, 0
     while power:
         total += (-1) ** k * (power // (2 * k + 1))
         k += 1
         power = power * square // (2 * k) >> _BITS
+    return Fraction(total, 2**_BITS)
+
+
+@cache
+def gauss(z: Fraction) -> Fraction:
+    """Return exp(−z²/2) within 2^-320 for |z| ≤ 16, by its series as in :func:`integral`."""
+    square = int(z * z * 2**_BITS)
+    term, k, total = 1 << _BITS, 0, 0
+    while term:
+        total += (-1) ** k * term
+        k += 1
+        term = term * square // (2 * k) >> _BITS
     return Fraction(total, 2**_BITS)

@@ -64,6 +64,23 @@ class Tickets:
         return self.worth * int(sum(self.counts.tolist()))
 
 
+@dataclass(frozen=True)
+class Certain:
+    """What holds without draws.
+
+    Attributes:
+        undecided: at least the probability of the leaves that are drawn from.
+        violating: at least P(d > t and x in other leaves), for t ≥ ``from_``.
+        from_: ε where linear bounds were integrated, else 0.
+        allowed: what P(d > ε) may be shown to be at most.
+    """
+
+    undecided: Fraction
+    violating: Fraction
+    from_: float
+    allowed: float
+
+
 def check_plan(sampling: dict[str, Any], ledger: dict[str, Any], claim: Claim, seed: int) -> None:
     """Require that the plan is whole, is about this claim, and spends no more than α.
 
@@ -88,7 +105,7 @@ def check_plan(sampling: dict[str, Any], ledger: dict[str, Any], claim: Claim, s
         raise CheckError("the plan is not about this claim and seed")
     if ledger["family"] != plan["family"] or ledger["alpha"] != plan["alpha_ledger"]:
         raise CheckError("the ledger is not that of the plan")
-    if [_checkpoint(item) for item in plan["checkpoints"]] != _checkpoints(plan):
+    if [_checkpoint(item) for item in plan["checkpoints"]] != checkpoints(plan):
         raise CheckError("the checkpoints of the plan are not those of its stopping rule")
     confidence = document.number(plan["confidence_hex"])
     if plan["method"] == "exhaustive":
@@ -123,7 +140,7 @@ def check_counts(sampling: dict[str, Any]) -> None:
     share = document.number(sampling["share_hex"])
     expected = (drawn, 1.0)
     if plan["method"] == "clopper-pearson":
-        expected = next((c for c in _checkpoints(plan) if c[0] <= drawn), (0, 0.0))
+        expected = next((c for c in checkpoints(plan) if c[0] <= drawn), (0, 0.0))
     if (samples, share) != expected:
         raise CheckError("the bound is not taken at the last checkpoint that was reached")
     if not sampling["violations"] <= min(samples, MAX_VIOLATIONS):
@@ -155,22 +172,21 @@ def check_bound(
     sampling: dict[str, Any],
     tickets: Tickets,
     leaves: Leaves,
-    undecided: Fraction,
-    violated: Fraction,
+    certain: Certain,
     violating_tickets: int | None = None,
 ) -> str:
     """Require that P(d > ε) ≤ the stated bound follows from the counts.
 
-    P(d > ε) ≤ F + min(P(U), W u), with F the violated and U the undecided leaves, W the weight of
-    the tickets, and u a bound of the probability that a draw violates: P(Bin(n, u) ≤ k) ≤ α, or
-    a capital of at least 1/α won by bets against "a draw violates with probability u".
+    P(d > ε) ≤ F + A + min(P(S), W u), with F the violated leaves, A what integration leaves of
+    those that are not drawn from, S those that are, W the weight of the tickets, and u a bound of
+    the probability that a draw violates: P(Bin(n, u) ≤ k) ≤ α, or a capital of at least 1/α won
+    by bets against "a draw violates with probability u".
 
     Args:
         sampling: of the certificate.
         tickets: of the undecided leaves.
         leaves: the undecided leaves.
-        undecided: at least P(U).
-        violated: at least F.
+        certain: P(S), F + A, and the bound to be shown.
         violating_tickets: in an enumeration, of the points that were seen to violate.
 
     Returns:
@@ -180,17 +196,17 @@ def check_bound(
         CheckError: it does not follow.
     """
     plan, k, n = sampling["plan"], sampling["violations"], sampling["samples"]
-    stated = Fraction(document.number(sampling["violation_upper_hex"]))
+    allowed = Fraction(certain.allowed)
     if plan["method"] == "exhaustive":
-        return _check_enumeration(sampling, tickets, leaves, undecided, violated, violating_tickets)
-    if violated + undecided <= stated:
+        return _check_enumeration(sampling, tickets, leaves, certain, violating_tickets)
+    if certain.violating + certain.undecided <= allowed:
         return "the leaves that are not proved weigh no more than the stated bound"
     alpha = next(
         Fraction(document.number(item["alpha_hex"]))
         for item in plan["alpha_ledger"]
         if item["statement"] == UPPER
     ) * Fraction(document.number(sampling["share_hex"]))
-    conditional = (stated - violated) / tickets.weight
+    conditional = (allowed - certain.violating) / tickets.weight
     rounded = Fraction(math.nextafter(float(conditional), 0.0))
     shown = capital_reaches if plan["method"] == "betting" else tail_at_most
     if n == 0 or conditional <= 0 or not shown(k, n, rounded, alpha):
@@ -202,8 +218,7 @@ def _check_enumeration(
     sampling: dict[str, Any],
     tickets: Tickets,
     leaves: Leaves,
-    undecided: Fraction,
-    violated: Fraction,
+    certain: Certain,
     violating: int | None,
 ) -> str:
     """Every point counts with its tickets; the heaviest are taken to violate if it is not known."""
@@ -216,8 +231,7 @@ def _check_enumeration(
     seen, k = counts[: sampling["drawn"]], sampling["violations"]
     bad = sum(sorted(seen)[len(seen) - k :]) if violating is None else violating
     bad += sum(counts[sampling["drawn"] :])
-    bound = violated + min(undecided, tickets.worth * bad)
-    if bound > Fraction(document.number(sampling["violation_upper_hex"])):
+    if certain.violating + min(certain.undecided, tickets.worth * bad) > certain.allowed:
         raise CheckError(
             f"{k} of {len(points)} points do not show the stated bound of P(d > ε)"
             + ("; with --resample it is known which" if violating is None else "")
@@ -229,7 +243,7 @@ def _checkpoint(item: dict[str, Any]) -> tuple[int, float]:
     return item["samples"], document.number(item["share_hex"])
 
 
-def _checkpoints(plan: dict[str, Any]) -> list[tuple[int, float]]:
+def checkpoints(plan: dict[str, Any]) -> list[tuple[int, float]]:
     """7/8 of α at all n draws, 1/16 at n/2, 1/32 at n/4, …: for any reason to stop 1 in all."""
     n = plan["samples"]
     if plan["stopping"] == "planned":

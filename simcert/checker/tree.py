@@ -35,6 +35,17 @@ class Leaves:
     def __len__(self) -> int:
         return len(self.root)
 
+    def take(self, which: NDArray[Any]) -> Leaves:
+        """Return some of them: by numbers, or where ``which`` is true."""
+        return Leaves(self.lower[which], self.upper[which], self.root[which])
+
+    def with_more(self, other: Leaves) -> Leaves:
+        """Return these and others."""
+        pairs = zip(
+            (self.lower, self.upper, self.root), (other.lower, other.upper, other.root), strict=True
+        )
+        return Leaves(*(np.concatenate(pair) for pair in pairs))
+
 
 @dataclass(frozen=True, eq=False)
 class Tree:
