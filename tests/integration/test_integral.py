@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from certificates import resealed
 from networks import random_mlp, write_mlp
 from scipy.stats import binom
 
@@ -18,6 +20,7 @@ from simcert.certificate import build, write
 from simcert.checker import check
 from simcert.claim import Claim, Region, TruncatedNormal, Uniform, divergences
 from simcert.integration import Integral, Integrator
+from simcert.numerals import exact
 from simcert.progress import Silent
 from simcert.search import BranchAndBound, Found
 from simcert.search.boxes import Boxes, roots
@@ -214,7 +217,7 @@ def test_rounding_of_inputs_is_covered(boxes_of) -> None:
 # -- verify ----------------------------------------------------------------------------------
 
 
-def test_a_claim_is_bounded_by_integration_and_its_certificate_is_not_checked(
+def test_a_claim_is_bounded_by_integration_and_no_less_is_confirmed(
     tmp_path: Path,
 ) -> None:
     """d = |x − y| on a square: what the search leaves undecided is a triangle in each box."""
@@ -228,13 +231,14 @@ def test_a_claim_is_bounded_by_integration_and_its_certificate_is_not_checked(
     assert result.verdict is Verdict.BOUNDED
     assert result.proof.not_proved > 0.126 >= result.proof.violation_upper >= 0.125
     statement = build(result, datetime.now(UTC))
-    assert statement["predicate"]["integration"]["upper"] > 0
-    path = tmp_path / "certificate.json"
-    write(statement, path)
-    report = check(path, f, g)
-    assert not report.holds
-    assert report.cannot
-    assert "integrate" in report.steps[-1].detail
+    assert 0 < statement["predicate"]["integration"]["upper"] <= 0.126
+    assert confirmed_or_unknown(statement, tmp_path / "certificate.json", (f, g))
+    # Less than the truth, 1/8, with all digests made anew.
+    integration, guarantee = (statement["predicate"][key] for key in ("integration", "guarantee"))
+    integration |= exact("upper", 0.1)
+    guarantee |= exact("value", 0.1)
+    write(resealed(statement), tmp_path / "forged.json")
+    assert not check(tmp_path / "forged.json", f, g).holds
 
 
 def test_draws_are_made_only_where_they_can_say_more(
@@ -260,7 +264,14 @@ def test_draws_are_made_only_where_they_can_say_more(
     assert both.plan.strata != replace(remainder, integrated_upper=0.0).digest()
 
 
-def test_a_certified_claim_with_integrated_leaves_cannot_be_checked(
+def confirmed_or_unknown(statement: dict[str, Any], path: Path, files: tuple[Path, Path]) -> bool:
+    """Whether the checker re-establishes the certificate, or says that it does not know how."""
+    write(statement, path)
+    report = check(path, *files)
+    return report.holds or report.cannot
+
+
+def test_a_certified_claim_with_integrated_leaves_needs_them_in_its_certificate(
     files: tuple[Path, Path], cube: Region, tmp_path: Path
 ) -> None:
     claim = Claim(cube, tolerance=0.57, max_violation=0.0037, arithmetic="real")
@@ -271,8 +282,11 @@ def test_a_certified_claim_with_integrated_leaves_cannot_be_checked(
     integration = build(result, datetime.now(UTC))["predicate"]["integration"]
     assert integration["mass"] == remainder.integrated_mass > 0
     assert integration["upper"] == remainder.integrated_upper
-    write(build(result, datetime.now(UTC)), tmp_path / "c.json")
-    assert check(tmp_path / "c.json", *files).cannot
+    statement = build(result, datetime.now(UTC))
+    assert confirmed_or_unknown(statement, tmp_path / "certificate.json", files)
+    statement["predicate"]["integration"] = None
+    write(resealed(statement), tmp_path / "forged.json")
+    assert not check(tmp_path / "forged.json", *files).holds
 
 
 def test_integration_never_outweighs_a_contradiction(
