@@ -24,9 +24,12 @@ from simcert.bounds.rounding import (
     SMALLEST,
     gamma,
 )
-from simcert.model.linear import LinearMap, Zero, rows
+from simcert.model.linear import LinearMap, Zero, parts, rows
 from simcert.model.program import Affine, Noise
 from simcert.pairing import DualNode
+
+_HUGE = 1e150
+"""Ends of intervals beyond this are taken for infinite: sums of products of them may overflow."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,8 @@ class AffineRule:
         )
 
     def unsettled(self, x: Interval) -> Tensor:
-        """Affine steps are exact."""
-        return torch.zeros_like(x.lower, dtype=torch.bool)
+        """Affine steps are exact; where one repeats elements for others, all elements matter."""
+        return x.lower < x.upper
 
     def backward(
         self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
@@ -162,8 +165,9 @@ class AffineDualRule:
         return interval, DualRelaxation(f, g, error)
 
     def unsettled(self, operand: Triple) -> Tensor:
-        """Affine steps are exact."""
-        return torch.zeros_like(known(operand.delta).lower, dtype=torch.bool)
+        """As for one network."""
+        delta = known(operand.delta)
+        return delta.lower < delta.upper
 
     def backward(
         self, blocks: Blocks, relaxation: DualRelaxation, box: Tensor, constant: Tensor
@@ -225,7 +229,12 @@ def interval_of(
     factor: float,
     roundoff: Roundoff | None = None,
 ) -> tuple[Interval, Tensor]:
-    """Bound Σ W x + bias; the rounding error is γ (Σ |W| max |x| + |bias|), a runtime's added."""
+    """Bound Σ W x + bias; the rounding error is γ (Σ |W| max |x| + |bias|), a runtime's added.
+
+    An operand that is bounded on one side only bounds the sum on one side.
+    """
+    below, above = _lost(maps, operands)
+    operands = [_bounded(operand) for operand in operands]
     boxes = len(operands[0].lower)
     centre = bias.expand(boxes, -1)
     radius = torch.zeros_like(centre)
@@ -247,4 +256,41 @@ def interval_of(
     if roundoff is not None:
         runtime = roundoff.error(magnitude, operands)
         radius, error = radius + runtime, error + runtime
-    return around(centre, radius), error
+    interval = around(centre, radius)
+    if below is None or above is None:
+        return interval, error
+    lower = interval.lower.masked_fill(below, -torch.inf)
+    upper = interval.upper.masked_fill(above, torch.inf)
+    return Interval(lower, upper), error.masked_fill(below | above, torch.inf)
+
+
+def _bounded(x: Interval) -> Interval:
+    """Return an interval with its infinite ends put to the other end, or to 0."""
+    lower_lost, upper_lost = x.lower < -_HUGE, x.upper > _HUGE
+    zero = torch.zeros_like(x.lower)
+    lower = torch.where(lower_lost, torch.where(upper_lost, zero, x.upper), x.lower)
+    upper = torch.where(upper_lost, torch.where(lower_lost, zero, x.lower), x.upper)
+    # What lies beyond in whole is lost on both sides.
+    beyond = (x.lower > _HUGE) | (x.upper < -_HUGE)
+    return Interval(torch.where(beyond, zero, lower), torch.where(beyond, zero, upper))
+
+
+def _lost(
+    maps: Sequence[LinearMap], operands: Sequence[Interval]
+) -> tuple[Tensor, Tensor] | tuple[None, None]:
+    """Return where (B, size) the sum has no lower and no upper bound; None where it always has."""
+    found = []
+    for x in operands:
+        beyond = (x.lower > _HUGE) | (x.upper < -_HUGE)
+        found.append(((x.lower < -_HUGE) | beyond, (x.upper > _HUGE) | beyond))
+    if not any(bool(mask.any()) for masks in found for mask in masks):
+        return None, None
+    below, above = torch.zeros(1), torch.zeros(1)
+    for linear, masks in zip(maps, found, strict=True):
+        if isinstance(linear, Zero):
+            continue
+        rising, falling = parts(linear)
+        low, high = (mask.to(torch.float64) for mask in masks)
+        below = below + rising.forward(low) + falling.forward(high)
+        above = above + rising.forward(high) + falling.forward(low)
+    return below > 0, above > 0

@@ -394,6 +394,20 @@ class Mean:
         return self
 
 
+def parts(linear: LinearMap) -> tuple[LinearMap, LinearMap]:
+    """Return the positive and the negative part of a map, both without negative weights."""
+    if isinstance(linear, Dense | Convolution):
+        weight = linear.weight
+        above, below = (replace(linear, weight=w.clamp(min=0.0)) for w in (weight, -weight))
+        return above, below
+    if isinstance(linear, Diagonal):
+        return Diagonal(linear.scale.clamp(min=0.0)), Diagonal((-linear.scale).clamp(min=0.0))
+    nothing = Zero(linear.inputs, linear.outputs)
+    if isinstance(linear, Selection) and linear.weight < 0:
+        return nothing, linear.absolute()
+    return linear, nothing
+
+
 def work(linear: LinearMap) -> int:
     """Return the multiplications of one product with the map, about."""
     if isinstance(linear, Dense):

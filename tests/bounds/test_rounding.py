@@ -9,7 +9,9 @@ import torch
 from soundness.programs import FLOAT, Make, bound, dense, loops, matrix, scalars
 
 from simcert.bounds import Propagator
-from simcert.model.linear import Diagonal
+from simcert.bounds.affine import interval_of
+from simcert.bounds.interval import Interval
+from simcert.model.linear import Dense, Diagonal
 from simcert.model.program import Affine, Input, Program
 from simcert.pairing import align
 
@@ -144,3 +146,19 @@ def test_infinite_weights_of_sums_end_in_infinity_or_truth(make: Make) -> None:
         assert holds(result.lower[index, 2].item(), true, result.upper[index, 2].item())
     assert not result.lower.isnan().any()
     assert not result.upper.isnan().any()
+
+
+def test_an_operand_without_one_end_bounds_the_sum_on_one_side() -> None:
+    weight = torch.tensor([[1.0, 1e-20], [-1.0, 1e-20], [1.0, -1.0], [2.0, 0.0]]).double()
+    maps = [Dense(weight)]
+    infinity = float("inf")
+    x = Interval(torch.tensor([[1.0, 2.0]]).double(), torch.tensor([[3.0, infinity]]).double())
+    absolute = [linear.absolute() for linear in maps]
+    zero = torch.zeros(4, dtype=torch.float64)
+    (lower, upper), error = interval_of(maps, absolute, [x], zero, zero, 1e-15)
+    # The weight 1e-20 is lost in a sum with 1; it still loses the bound.
+    assert upper[0].isinf().tolist() == [True, True, False, False]
+    assert lower[0].isinf().tolist() == [False, False, True, False]
+    assert (lower[0, 0] <= 1.0) and (lower[0, 0] > 0.99)
+    assert upper[0, 2] >= 1.0
+    assert error[0].isinf().tolist() == [True, True, True, False]
