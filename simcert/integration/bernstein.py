@@ -3,6 +3,7 @@
 import numpy as np
 
 from simcert.integration.half_spaces import HalfSpaces
+from simcert.integration.laws import Law
 from simcert.integration.rounding import SLACK, Float, exponential
 
 
@@ -29,3 +30,23 @@ def tail(half_spaces: HalfSpaces) -> Float:
         largest = (spread * law.mean_upper).max(axis=1, initial=0.0)
         scale = 2.0 * (variance + largest * deviation / 3.0)
         return exponential(-deviation * (deviation / scale))
+
+
+def quantile(spread: Float, law: Law, nats: Float) -> Float:
+    """Return h with P(Z ≤ h) ≤ e^−nats: the inequality solved for D = E[Z] − h.
+
+        D = c nats/3 + √((c nats/3)² + 2 V nats)
+
+    Args:
+        spread: b (M, n), not negative; the largest of each row between 1/2 and 1.
+        law: of the U_j.
+        nats: (M,), positive.
+
+    Returns:
+        (M,), rounded down; negative where the inequality says nothing.
+    """
+    mean = (spread * law.mean_lower).sum(axis=1) * (1.0 - SLACK)
+    variance = (np.square(spread) * law.variance_upper).sum(axis=1)
+    linear = (spread * law.mean_upper).max(axis=1, initial=0.0) * nats / 3.0
+    deviation = linear + np.sqrt(np.square(linear) + 2.0 * variance * nats)
+    return np.asarray(mean - deviation * (1.0 + SLACK) - SLACK * mean)

@@ -3,6 +3,7 @@
 import numpy as np
 
 from simcert.integration.half_spaces import HalfSpaces
+from simcert.integration.laws import Law
 from simcert.integration.rounding import SLACK, Float, exponential
 
 
@@ -25,3 +26,19 @@ def tail(half_spaces: HalfSpaces) -> Float:
         mean = (spread * law.mean_lower).sum(axis=1) * (1.0 - SLACK)
         deviation = np.maximum(mean - excess * (1.0 + SLACK), 0.0)
         return exponential(-2.0 * deviation * (deviation / np.square(spread).sum(axis=1)))
+
+
+def quantile(spread: Float, law: Law, nats: Float) -> Float:
+    """Return h with P(Z ≤ h) ≤ e^−nats: the inequality solved for h = E[Z] − √(nats Σ_j b_j²/2).
+
+    Args:
+        spread: b (M, n), not negative; the largest of each row between 1/2 and 1.
+        law: of the U_j.
+        nats: (M,), positive.
+
+    Returns:
+        (M,), rounded down; negative where the inequality says nothing.
+    """
+    mean = (spread * law.mean_lower).sum(axis=1) * (1.0 - SLACK)
+    deviation = np.sqrt(nats * np.square(spread).sum(axis=1) / 2.0)
+    return np.asarray(mean - deviation * (1.0 + SLACK) - SLACK * mean)
