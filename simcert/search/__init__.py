@@ -2,6 +2,16 @@
 
 from simcert.search.boxes import Boxes, Splits
 from simcert.search.branch_and_bound import BranchAndBound, Found
+from simcert.search.resources import Resources
 from simcert.search.witness import Candidate, Network, attack
 
-__all__ = ["Boxes", "BranchAndBound", "Candidate", "Found", "Network", "Splits", "attack"]
+__all__ = [
+    "Boxes",
+    "BranchAndBound",
+    "Candidate",
+    "Found",
+    "Network",
+    "Resources",
+    "Splits",
+    "attack",
+]

@@ -53,14 +53,25 @@ class Boxes:
     def __len__(self) -> int:
         return len(self.root)
 
+    @property
+    def bare(self) -> Self:
+        """The boxes without the bounds of neurons, for which nobody asks any more."""
+        return replace(self, inherited=self.inherited[:, :, :0])
+
     def take(self, index: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Self:
         """Return some of the boxes."""
         return type(self)(*(getattr(self, f.name)[index] for f in fields(self)))
 
-    def joined(self, other: Self) -> Self:
-        """Return the boxes of both."""
-        return type(self)(
-            *(np.concatenate([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self))
+    @classmethod
+    def concatenated(cls, parts: Sequence[Self]) -> Self:
+        """Return the boxes of all parts, of which there is one at least.
+
+        Where one of them has no bounds of neurons, none has in the result.
+        """
+        bare = min(part.inherited.shape[2] for part in parts)
+        parts = [replace(part, inherited=part.inherited[:, :, :bare]) for part in parts]
+        return cls(
+            *(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls))
         )
 
     @property
@@ -183,7 +194,7 @@ def split(
         replace(boxes, node=number, upper=left),
         replace(boxes, node=number + 1, lower=right),
     )
-    halves = below.joined(above)
+    halves = Boxes.concatenated([below, above])
     root = halves.root
     share = distribution.mass(halves.lower, halves.upper, region.lower[root], region.upper[root])
     cuts = Splits(boxes.node, dimension, cut)

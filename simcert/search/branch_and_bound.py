@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike, NDArray
 
-from simcert.bounds import OutOfTimeError, Propagator, RowBounds
-from simcert.bounds.dense import DensePropagator, layers_of
+from simcert.bounds import OutOfTimeError, RowBounds
 from simcert.claim import Claim
 from simcert.claim.vnnlib2 import Condition
 from simcert.integration import Integrator
@@ -19,14 +18,21 @@ from simcert.pairing import DualProgram
 from simcert.progress import Progress
 from simcert.result import Stopped
 from simcert.search.boxes import UP, Boxes, Float, Integer, Splits, roots, split
+from simcert.search.frontier import Frontier
+from simcert.search.job import Job, Part
+from simcert.search.state import State
 from simcert.search.witness import Candidate, Evaluate, best_of
-from simcert.search.workers import Workers
+from simcert.search.workers import Threads, Workers
 
 GAP = 0.01
 """Without a tolerance the search ends when the proved worst case is this close to a witness."""
 
-_COMPILE_AFTER = 8192
-"""Boxes after which the loops of :mod:`simcert.bounds.dense` are worth their compilation."""
+_COMPILE_AFTER, _COMPILED_AFTER = 256, 512
+"""Boxes after which the loops of :mod:`simcert.bounds.dense` are compiled beside the search, and
+after which they are used: both fixed, so that no result depends on how long that takes."""
+
+_TUNING_STEPS = 20
+"""Of gradient descent on the relaxations of wide networks, where splitting inputs is hopeless."""
 
 _LARGEST_BATCH = 512
 _BATCH_ELEMENTS = 1 << 22
@@ -90,6 +96,9 @@ class BranchAndBound:
         candidate: the best input that is known.
         threads: how many threads share a batch; the result does not depend on it.
         work: of :class:`~simcert.bounds.Propagator`.
+        workers: who bounds the boxes, instead of threads; likewise. They are closed at the end.
+        memory: bytes that waiting boxes may take, see :class:`~simcert.search.frontier.Frontier`.
+        keep: whether :meth:`state` will be asked for.
     """
 
     def __init__(
@@ -101,37 +110,41 @@ class BranchAndBound:
         candidate: Candidate | None = None,
         threads: int = 1,
         work: float = math.inf,
+        workers: Workers | None = None,
+        memory: float = math.inf,
+        keep: bool = False,
     ) -> None:
         self._claim = claim
         self._evaluate = evaluate
         self._dtype = dtype
         self._wanted = claim.divergence.rows(dual.outputs)
         rows = self._wanted.f, self._wanted.g, self._wanted.difference
-        f, g, delta = (torch.as_tensor(c) for c in rows)
-        self._functions = f, g, delta
-        float32 = claim.arithmetic == "float32"
-        self._workers = Workers(threads)
-        self._propagator: Propagator | DensePropagator = Propagator(
-            dual, f, g, delta, float32=float32, work=work, parallel=self._workers.map
+        own = Threads(threads)
+        self._workers: Workers = own if workers is None else workers
+        self._job = Job(
+            dual, rows, float32=claim.arithmetic == "float32", work=work, parallel=own.map
         )
-        self._dense = layers_of(dual, float32=float32)
+        self._compiling: threading.Thread | None = None
         per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
         self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
-        neurons = self._propagator.neurons
         self._integrator = Integrator(claim, dtype, len(rows[0]))
-        self._open = roots(
-            claim.region, claim.distribution, len(rows[0]), neurons, self._integrator.width
-        )
-        self._current = self._stuck = self._open.take(slice(0, 0))
+        neurons, linear = self._job.propagator.neurons, self._integrator.width
+        whole = roots(claim.region, claim.distribution, len(rows[0]), neurons, linear)
+        self._open = Frontier(whole, by_bound=claim.tolerance is None, memory=memory)
+        self._none = whole.take(slice(0, 0))
+        self._current, self._stuck = self._none, self._none.bare
         self._closed_bound = self._closed_mean = 0.0
         self._closed_rows = np.zeros(len(rows[0]))
         self._violated_lower = self._violated_upper = 0.0
         self._splits: list[Splits] = []
         self._violated: list[int] = []
-        self._nodes = len(self._open)
+        self._nodes = len(whole)
         self._boxes = 0
         self._candidate = candidate
         self._integrate = True
+        self._settling = False
+        self._keep = keep
+        self._kept: State | None = None
 
     def run(
         self,
@@ -151,9 +164,7 @@ class BranchAndBound:
                 integrated linear bounds show it; else what is proved alone must show it.
         """
         self._integrate = integrate
-        # What an earlier run was cut short on is taken up again.
-        self._open = self._current.joined(self._open)
-        self._current = self._current.take(slice(0, 0))
+        self._kept = None
         stopped: Stopped
         try:
             stopped = self._search(deadline, max_boxes, progress)
@@ -161,8 +172,15 @@ class BranchAndBound:
             stopped = "interrupted"
         except OutOfTimeError:
             stopped = "time limit"
-        # A batch that was cut short is in ``_current``; nothing is lost.
-        undecided = self._open.joined(self._current).joined(self._stuck)
+        # A batch that was cut short waits again; nothing is lost.
+        if len(self._current):
+            self._push(self._current)
+            self._current = self._none
+        if self._keep and self._kept is None and not self._settling:
+            self._kept = self._state()
+        undecided = Boxes.concatenated(
+            [self._stuck.bare, *(part.bare for part in self._open.parts())]
+        )
         return Found(
             undecided,
             Splits.joined(self._splits),
@@ -189,16 +207,77 @@ class BranchAndBound:
                 size = min(size, max_boxes - self._boxes)
             if size <= 0:
                 return "box limit"
-            self._take(size)
-            self._settle(self._bound(deadline))
+            if self._keep and size < min(self._batch, len(self._open)):
+                self._kept = self._state()  # the last one between whole batches
+            self._current = self._open.pop(size)
+            self._drop_settled()
+            bounds = self._bound(deadline)
+            if bounds is not None:
+                self._settle(bounds)
+            undecided = self._undecided_mass()
             progress.update(
                 "searching",
-                proved=max(0.0, 1.0 - self._undecided_mass() - self._violated_upper),
-                undecided=self._undecided_mass(),
+                proved=max(0.0, 1.0 - undecided - self._violated_upper),
+                undecided=undecided,
                 boxes=self._boxes,
-                bound=max(self._closed_bound, self._open.bound.max(initial=0.0)),
+                bound=max(self._closed_bound, self._open.bound),
             )
         return "finished"
+
+    def close(self) -> None:
+        """End the workers and delete what was stored on disk."""
+        self._workers.close()
+        self._open.close()
+
+    @property
+    def like(self) -> Boxes:
+        """No boxes, of the types and sizes that this search has."""
+        return self._none
+
+    @property
+    def state(self) -> State | None:
+        """What a later search needs to go on; None where this one was not asked to ``keep`` it.
+
+        It is that after the last whole batch: then both searches together cut the region as one
+        that was never interrupted.
+        """
+        return self._kept
+
+    def resume(self, state: State) -> None:
+        """Go on from the state of an earlier search of the same pair, claim and seed."""
+        self._open.settled(math.inf)
+        self._push(state.open)
+        self._stuck = state.stuck
+        bound, mean, lower, upper = (float(number) for number in state.closed)
+        self._closed_bound, self._closed_mean = bound, mean
+        self._violated_lower, self._violated_upper = lower, upper
+        self._closed_rows = state.closed_rows
+        self._splits, self._violated = [state.splits], state.violated.tolist()
+        self._nodes, self._boxes = state.nodes, state.boxes
+        self._candidate = state.candidate
+
+    def _state(self) -> State:
+        numbers = (
+            self._closed_bound,
+            self._closed_mean,
+            self._violated_lower,
+            self._violated_upper,
+        )
+        return State(
+            Boxes.concatenated([self._none, *self._open.parts()]),
+            self._stuck,
+            Splits.joined(self._splits),
+            np.array(self._violated, dtype=np.int64),
+            self._nodes,
+            self._boxes,
+            np.array(numbers),
+            self._closed_rows,
+            self._candidate,
+        )
+
+    def _push(self, boxes: Boxes) -> None:
+        """Let boxes wait; those for which there is no room are stuck."""
+        self._stuck = Boxes.concatenated([self._stuck, self._open.push(boxes).bare])
 
     def _decided(self) -> bool:
         """Whether the claim is decided although boxes are left."""
@@ -207,13 +286,15 @@ class BranchAndBound:
             return False
         if allowed is None:
             return self._candidate is not None and self._candidate.divergence > tolerance
-        parts = self._open, self._current, self._stuck
-        shares = (part.possible if self._integrate else part.mass for part in parts)
-        possible = math.fsum(share.sum() for share in shares) + self._violated_upper
+        possible = self._violated_upper + (
+            self._open.possible + float(self._stuck.possible.sum())
+            if self._integrate
+            else self._undecided_mass()
+        )
         return self._violated_lower > allowed or possible * UP <= allowed
 
     def _undecided_mass(self) -> float:
-        return float(self._open.mass.sum() + self._current.mass.sum() + self._stuck.mass.sum())
+        return self._open.mass + float(self._current.mass.sum() + self._stuck.mass.sum())
 
     def _limit(self) -> float:
         """Return the bound at which a box is settled."""
@@ -221,29 +302,39 @@ class BranchAndBound:
             return self._claim.tolerance
         return 0.0 if self._candidate is None else self._candidate.divergence * (1 + GAP)
 
-    def _take(self, size: int) -> None:
-        """Move the most urgent boxes to ``_current``: by what may violate, else by bound."""
-        key = self._open.bound if self._claim.tolerance is None else self._open.possible
-        order = np.argsort(-key, kind="stable")
-        self._current = self._open.take(order[:size])
-        self._open = self._open.take(np.sort(order[size:]))
+    def _drop_settled(self) -> None:
+        """Close boxes of ``_current`` that a witness settled while they were stored on disk."""
+        if self._claim.tolerance is None:
+            settled = self._current.bound <= self._limit()
+            self._close(self._current.take(settled))
+            self._current = self._current.take(~settled)
 
-    def _bound(self, deadline: float) -> RowBounds:
-        """Bound the boxes of ``_current``, in parts that do not depend on the number of threads."""
-        if self._dense is not None and self._boxes >= _COMPILE_AFTER:
-            self._propagator = DensePropagator(self._dense, *self._functions)
-            self._dense = None
-        propagator, boxes = self._propagator, self._current
-        size = propagator.part
+    def _bound(self, deadline: float) -> RowBounds | None:
+        """Bound the boxes of ``_current``, in parts that do not depend on who bounds them.
 
-        def bound(own: Boxes) -> RowBounds:
-            lower, upper = torch.as_tensor(own.lower), torch.as_tensor(own.upper)
-            return propagator.bound(lower, upper, torch.as_tensor(own.inherited), deadline)
-
-        if size is None:  # a wide network: its operations use torch's own threads
-            return bound(boxes)
+        Where a worker was lost, its boxes are taken out of ``_current`` and stuck.
+        """
+        job, boxes = self._job, self._current
+        if job.compiles and self._compiling is None and self._boxes >= _COMPILE_AFTER:
+            self._compiling = job.prepare()
+        compiled = self._compiling is not None and self._boxes >= _COMPILED_AFTER
+        if compiled and self._compiling is not None:
+            self._compiling.join(max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
+            if self._compiling.is_alive():
+                raise OutOfTimeError
+        size = (job.compiled.part if compiled else job.part) or len(boxes)
+        if not len(boxes):
+            return None
         parts = [boxes.take(slice(i, i + size)) for i in range(0, len(boxes), size)]
-        return RowBounds.joined(self._workers.map(bound, parts))
+        seconds = deadline - time.monotonic()
+        answers = self._workers.bound(job, [Part.of(own) for own in parts], compiled, seconds)
+        bounded = [own for own, bounds in zip(parts, answers, strict=True) if bounds is not None]
+        lost = [own for own, bounds in zip(parts, answers, strict=True) if bounds is None]
+        self._stuck = Boxes.concatenated([self._stuck, *(own.bare for own in lost)])
+        self._current = Boxes.concatenated([self._none, *bounded]) if lost else boxes
+        if not bounded:
+            return None
+        return RowBounds.joined([bounds for bounds in answers if bounds is not None])
 
     def _settle(self, bounds: RowBounds) -> None:
         """Close, mark as violated, or split the boxes of ``_current``."""
@@ -260,34 +351,30 @@ class BranchAndBound:
         violated = np.zeros(len(boxes), dtype=bool)
         if self._claim.tolerance is not None:
             violated = divergence.lower(lower, upper) > self._claim.tolerance
-        settled = bound <= self._limit()
-        closed = settled | violated
-        self._close(boxes.take(closed))
-        self._violated.extend(boxes.node[violated].tolist())
-        mass = float(boxes.mass[violated].sum())
-        self._violated_upper += mass
-        self._violated_lower += boxes.take(violated).mass_lower
-
-        score = self._score(boxes, bounds, lower, upper)
+        closed = (bound <= self._limit()) | violated
         halves, narrow, cuts = split(
             boxes.take(~closed),
-            score[~closed],
+            self._score(boxes, bounds, lower, upper)[~closed],
             self._claim.region,
             self._claim.distribution,
             self._dtype,
             self._nodes,
         )
-        self._splits.append(cuts)
         halves = replace(halves, possible=self._integrator.possible(halves))
+        self._settling = True  # an interruption from here on leaves no state to go on from
+        self._close(boxes.take(closed))
+        self._violated.extend(boxes.node[violated].tolist())
+        self._violated_upper += float(boxes.mass[violated].sum())
+        self._violated_lower += boxes.take(violated).mass_lower
+        self._splits.append(cuts)
         self._nodes += 2 * len(cuts)
         self._boxes += len(boxes)
-        self._stuck = self._stuck.joined(narrow)
-        self._open = self._open.joined(halves)
-        self._current = boxes.take(slice(0, 0))
+        self._stuck = Boxes.concatenated([self._stuck, narrow.bare])
+        self._push(halves)
+        self._current = self._none
         if self._claim.tolerance is None:  # a better witness may have settled other boxes
-            settled = self._open.bound <= self._limit()
-            self._close(self._open.take(settled))
-            self._open = self._open.take(~settled)
+            self._close(self._open.settled(self._limit()))
+        self._settling = False
 
     def _close(self, boxes: Boxes) -> None:
         """Remember what is proved on boxes that are not split further."""

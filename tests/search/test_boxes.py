@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simcert.claim import Region, TruncatedNormal, Uniform
-from simcert.search.boxes import Splits, roots, split
+from simcert.search.boxes import Boxes, Splits, roots, split
 
 DISTRIBUTIONS = [Uniform(), TruncatedNormal(0.7)]
 
@@ -52,7 +52,7 @@ def test_the_split_tree_rebuilds_the_leaves() -> None:
         score = generator.random((int(chosen.sum()), 2))
         halves, _, cuts = split(boxes.take(chosen), score, region, Uniform(), np.float32, first)
         boxes, parts, first = (
-            boxes.take(~chosen).joined(halves),
+            Boxes.concatenated([boxes.take(~chosen), halves]),
             [*parts, cuts],
             first + 2 * len(cuts),
         )
