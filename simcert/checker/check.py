@@ -391,6 +391,8 @@ class _Check:
 
     def check_integration(self) -> str:
         stated, kind = self.predicate["integration"], self.guarantee["kind"]
+        if "concentration" in self.predicate:
+            raise CannotCheckError("the checker does not know bounds that spend η")
         drawn = np.zeros(len(self.tree.undecided), dtype=bool)
         if self.predicate["sampling"] is not None:
             counts = document.array(self.content["tickets"], "int64")

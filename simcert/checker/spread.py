@@ -156,9 +156,12 @@ def _check_quantile(
     what = _statement(output, level)
     if not 0 < level < 1:
         raise CheckError(f"{what} has no such level")
+    reached, share = next((c for c in checkpoints(plan) if c[0] <= sampling["drawn"]), (0, 0.0))
+    if plan["method"] == "exhaustive":
+        reached = sampling["drawn"]
+    if n not in (0, reached):
+        raise CheckError(f"{what} is not taken at the last checkpoint that was reached")
     if item["upper_hex"] is None:
-        if rank is not None:
-            raise CheckError(f"{what} has a rank and no value")
         return
     upper = document.number(item["upper_hex"])
     if upper < certain.from_:
@@ -172,9 +175,8 @@ def _check_quantile(
     if plan["method"] == "exhaustive":
         _check_points(sampling, tickets, tail, values.above(upper, n), what)
         return
-    reached, share = next((c for c in checkpoints(plan) if c[0] <= sampling["drawn"]), (0, 0.0))
-    if rank is None or n != reached or not 1 <= rank <= n or tail <= 0:
-        raise CheckError(f"{what} is not taken at the last checkpoint that was reached")
+    if rank is None or not 1 <= rank <= n or tail <= 0:
+        raise CheckError(f"{what} has no rank among the draws")
     alpha = next(x["alpha_hex"] for x in plan["alpha_ledger"] if x["statement"] == what)
     spent = Fraction(document.number(alpha)) * Fraction(share)
     if not _tail_at_most(n - rank, n, Fraction(math.nextafter(float(tail), 0.0)), spent):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from certificates import EXAMPLE, Certified, certify
-from networks import write_mlp
+from networks import random_mlp, write_mlp
 
 import pruners
 from simcert import load
@@ -81,3 +81,27 @@ def violated(folder: Path, bump: tuple[Path, Path]) -> Certified:
     region = Region.from_boxes([[0.0]], [[1.0]], source="unit interval")
     claim = Claim(region, tolerance=0.03, max_violation=0.033)
     return certify(folder, "violated", *bump, claim, Verdict.BOUNDED, samples=0)
+
+
+@pytest.fixture(scope="session")
+def noisy(folder: Path) -> tuple[Path, Path]:
+    """Two small networks that differ by noise."""
+    f = random_mlp(folder / "exact.onnx", [2, 16, 4], seed=2)
+    return f, random_mlp(folder / "noisy.onnx", [2, 16, 4], seed=2, noise=0.003)
+
+
+SQUARE = Region.from_boxes([[-1.0] * 2], [[1.0] * 2], source="square")
+
+
+@pytest.fixture(scope="session")
+def integrated(folder: Path, noisy: tuple[Path, Path]) -> Certified:
+    """Bounded, but only with linear bounds integrated over undecided leaves."""
+    claim = Claim(SQUARE, tolerance=0.013, max_violation=0.055)
+    return certify(folder, "integrated", *noisy, claim, Verdict.BOUNDED, max_boxes=60, samples=0)
+
+
+@pytest.fixture(scope="session")
+def mixed(folder: Path, noisy: tuple[Path, Path]) -> Certified:
+    """Certified: some leaves are integrated over, others are drawn from."""
+    claim = Claim(SQUARE, tolerance=0.013, max_violation=0.055)
+    return certify(folder, "mixed", *noisy, claim, Verdict.CERTIFIED, max_boxes=40, samples=2000)

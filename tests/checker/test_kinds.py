@@ -16,13 +16,15 @@ import pruners
 from simcert.claim import Claim, Region, TruncatedNormal, data_rows, divergences, read_region
 from simcert.result import Verdict
 
+KINDS = {"violated": "bounded", "integrated": "bounded", "mixed": "certified"}
 
-@pytest.mark.parametrize("kind", ["proved", "bounded", "certified", "violated"])
+
+@pytest.mark.parametrize("kind", ["proved", "bounded", "certified", *KINDS])
 def test_passes(kind: str, request: pytest.FixtureRequest) -> None:
     certificate: Certified = request.getfixturevalue(kind)
     report = certificate.check()
     assert report.holds, report.steps[-1]
-    assert report.kind == ("bounded" if kind == "violated" else kind)
+    assert report.kind == KINDS.get(kind, kind)
     assert [step.number for step in report.steps] == list(range(1, len(report.steps) + 1))
     assert report.claim == certificate.statement["predicate"]["claim"]["sentence"]
 
@@ -32,8 +34,9 @@ def test_leaves_that_violate_are_re_established(violated: Certified) -> None:
     assert "leaves" in step.detail
 
 
-def test_draws_are_made_and_run_again(certified: Certified) -> None:
-    report = certified.check(resample=True)
+@pytest.mark.parametrize("kind", ["certified", "mixed"])
+def test_draws_are_made_and_run_again(kind: str, request: pytest.FixtureRequest) -> None:
+    report = request.getfixturevalue(kind).check(resample=True)
     assert report.holds
     assert any("drawn again" in step.detail for step in report.steps)
 
