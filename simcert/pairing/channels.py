@@ -21,7 +21,7 @@ from simcert.functions import Quantizer
 from simcert.model.linear import Convolution, Dense, LinearMap, Selection
 from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
 from simcert.pairing.biases import added_behind_quantizer, are_equal, only_adds
-from simcert.pairing.order import by_branch, operands_of
+from simcert.pairing.order import by_branch, operands_of, renumbered
 from simcert.pairing.widening import (
     NoPlaceError,
     places_of_moved,
@@ -75,10 +75,14 @@ class _Spreading:
             NoPlaceError: the two programs do not correspond.
         """
         done = 0
-        for step in self.g.steps:
+        while len(self.steps) < len(self.g.steps):
+            step = self.g.steps[len(self.steps)]
             while not (paired := self._corresponds(done, step)) and not self._may_stand_alone(step):
-                self._skip_copy(done)
-                done += 1
+                if self._insert_move(done):
+                    step = self.g.steps[len(self.steps)]
+                else:
+                    self._skip_copy(done)
+                    done += 1
             if paired:
                 spread_step, place = self._pair(self.f.steps[done], step)
                 self.partners.append(done)
@@ -109,7 +113,9 @@ class _Spreading:
         if isinstance(original, Affine) and isinstance(step, Affine):
             if added_behind_quantizer(step, self.g) is not None and not only_adds(original):
                 return False
-            return len(original.maps) == len(step.maps)
+            repeats = zip(original.maps, step.maps, strict=False)
+            more = any(isinstance(b, Selection) and b.terms > a.terms for a, b in repeats)
+            return len(original.maps) == len(step.maps) and not more
         if isinstance(step, Univariate) and isinstance(step.function, Quantizer):
             if isinstance(original, Univariate):
                 return isinstance(original.function, Quantizer)
@@ -124,6 +130,32 @@ class _Spreading:
         if isinstance(step, Univariate):
             return isinstance(step.function, Quantizer)
         return added_behind_quantizer(step, self.g) is not None
+
+    def _insert_move(self, number: int) -> bool:
+        """Insert a move into ``g`` that became the identity when one channel was left.
+
+        Returns:
+            Whether step ``number`` of the original is a move of a tensor that nothing else reads,
+            of which ``g`` lacks a counterpart; the counterpart is the next step then.
+        """
+        move = self.f.steps[number] if number < len(self.f.steps) else None
+        if not isinstance(move, Affine) or len(move.maps) != 1 or move.bias.any():
+            return False
+        if not isinstance(move.maps[0], Selection):
+            return False
+        source, place = move.operands[0], len(self.steps)
+        readers = [step for step in self.f.steps if source in operands_of(step)]
+        if len(readers) != 1 or source not in self.partners:
+            return False
+        stands = place - 1 - self.partners[::-1].index(source)
+        numbers = {n: n + (n >= place) for n in range(len(self.g.steps))} | {stands: place}
+        later = (renumbered(step, numbers) for step in self.g.steps[place:])
+        size = self.g.steps[stands].size
+        same = Selection(torch.arange(size), size)
+        zero = torch.zeros(size, dtype=torch.float64)
+        inserted = Affine((stands,), (same,), zero, move.label, rounds=False)
+        self.g = Program((*self.g.steps[:place], inserted, *later))
+        return True
 
     def _skip_copy(self, number: int) -> None:
         """Let a step of the original be what an earlier one is but for its bias.

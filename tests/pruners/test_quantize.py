@@ -20,7 +20,7 @@ def sites(model):
     return weight_sites(Network(model))
 
 
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("bits", [2, 5, 8])
 @pytest.mark.parametrize("per", ["channel", "tensor"])
 def test_no_weight_moves_by_more_than_half_a_step(real, bits, per):
     after = sites(pruners.quantize(real, bits=bits, per=per).data)
@@ -33,7 +33,7 @@ def test_no_weight_moves_by_more_than_half_a_step(real, bits, per):
         assert np.all(new.weights[old.weights == 0] == 0)
 
 
-@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("bits", [2, 5, 8])
 @pytest.mark.parametrize("per", ["channel", "tensor"])
 def test_quantising_twice_is_quantising_once(real, bits, per):
     once = pruners.quantize(real, bits=bits, per=per).data
