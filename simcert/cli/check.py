@@ -1,5 +1,6 @@
 """``simcert check``: a certificate, independently re-established."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +50,8 @@ def check(
 
     The checker shares no code with the verifier. Every step must hold.
     """
+    # As in simcert.cli, for builds of numpy with another matrix library.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from simcert.checker import Step
     from simcert.checker import check as run
 

@@ -1,8 +1,10 @@
 """The checker loads nothing of what made the certificate."""
 
 import json
+import os
 import subprocess
 import sys
+from typing import Any
 
 from certificates import Certified
 
@@ -38,12 +40,28 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-def _modules(program: str, certificate: Certified) -> set[str]:
+_RUN_THREADS = (
+    _RUN_COMMAND
+    + """
+from threadpoolctl import threadpool_info
+print(json.dumps([pool["num_threads"] for pool in threadpool_info()]))
+"""
+)
+
+
+def _run(program: str, certificate: Certified, environment: dict[str, str] | None = None) -> Any:
     files = [certificate.path, certificate.original, certificate.compressed]
     done = subprocess.run(
-        [sys.executable, "-c", program, *map(str, files)], capture_output=True, check=True
+        [sys.executable, "-c", program, *map(str, files)],
+        capture_output=True,
+        check=True,
+        env=environment,
     )
-    return set(json.loads(done.stdout.decode().splitlines()[-1]))
+    return json.loads(done.stdout.decode().splitlines()[-1])
+
+
+def _modules(program: str, certificate: Certified) -> set[str]:
+    return set(_run(program, certificate))
 
 
 def test_numpy_and_the_standard_library_only(certified: Certified) -> None:
@@ -65,3 +83,12 @@ def test_nor_on_the_command_line(proved: Certified) -> None:
     assert not {name.partition(".")[0] for name in modules} & _FOREIGN
     for part in ("bounds", "search", "model", "pairing", "claim", "sampling", "verification"):
         assert f"simcert.{part}" not in modules
+
+
+def test_one_thread_unless_asked_otherwise(proved: Certified) -> None:
+    """Idle threads of a matrix library wait actively: on a busy machine that is all they do."""
+    names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"
+    bare = {name: value for name, value in os.environ.items() if name not in names}
+    assert set(_run(_RUN_THREADS, proved, bare)) == {1}
+    asked = _run(_RUN_THREADS, proved, bare | dict.fromkeys(names, "2"))
+    assert set(asked) == {min(2, os.cpu_count() or 1)}
