@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from click.testing import CliRunner
 
@@ -189,3 +190,51 @@ def test_the_original_is_never_replaced(tmp_path):
     assert result.exit_code == 2
     assert "replace the original" in result.stderr
     assert copy.read_bytes() == EXAMPLE.read_bytes()
+
+
+def test_networks_that_cannot_be_pruned_write_nothing(prune, tmp_path):
+    """No weights, and an operator that stands on the path of the data and cannot be run."""
+    for nodes, method, message in (
+        ("y = Relu(x)", "--method magnitude --sparsity 0.5", "nothing to compress"),
+        ("y = MatMul(x, w)", "--method magnitude --sparsity 0.5 --exclude y", "exclusions"),
+        ("a = MatMul(x, w) b = Det(a) y = MatMul(b, w)", "--method agf --sparsity 0.5", "Det"),
+        ("a = MatMul(x, w) b = Det(a) y = MatMul(b, w)", "--method wanda --sparsity 0.5", "Det"),
+        ("y = MatMul(x, w)", "--method agf --sparsity 0.5", "no channel can be removed"),
+    ):
+        model = onnx.parser.parse_model(
+            '<ir_version: 8, opset_import: ["" : 17]> '
+            f"g (float[1,4] x) => (float[n,m] y) {{ {nodes} }}"
+        )
+        if "w" in nodes:
+            weights = np.eye(4, dtype=np.float32)
+            model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+        original = tmp_path / "original.onnx"
+        original.write_bytes(model.SerializeToString())
+        np.save(tmp_path / "x.npy", np.ones((3, 4)))
+        given = [] if "magnitude" in method else ["--calibration", str(tmp_path / "x.npy")]
+        result, output = prune(*method.split(), *given, original=original)
+        assert result.exit_code == 2, result.output
+        assert message in result.stderr
+        assert not output.exists()
+
+
+def test_the_batches_of_agf(prune):
+    result, output = prune(
+        *f"--method agf --sparsity 0.5 --batches 4 {CALIBRATION}".split(), original=DIGITS
+    )
+    assert result.exit_code == 0, result.output
+    expected = pruners.agf(DIGITS, sparsity=0.5, batches=4, calibration=DATA)
+    assert output.read_bytes() == expected.data
+
+
+def test_the_table_says_what_became_smaller(prune, monkeypatch):
+    """Channels, multiplications and bytes of each layer, also of a depthwise convolution."""
+    network = FOLDER / "digits_residual.onnx"
+    result, output = prune(*f"--method agf --sparsity 0.5 {CALIBRATION}".split(), original=network)
+    (row,) = (line for line in result.stdout.splitlines() if line.startswith("depthwise"))
+    assert " ".join(row.split()) == "depthwise 72 → 36 8 → 4 1,152 → 576 288 → 144"
+    assert f"File: {network.stat().st_size:,} → {output.stat().st_size:,} bytes." in result.stdout
+    assert "zeros" not in result.stdout
+    monkeypatch.setenv("COLUMNS", "50")
+    result, _ = prune(*f"--method agf --sparsity 0.5 {CALIBRATION}".split(), original=network)
+    assert all(len(line.rstrip()) <= 50 for line in result.stdout.splitlines())

@@ -198,6 +198,8 @@ def test_graphs_by_hand(build, run):
         "m = ReduceMean<axes=[2, 3]>(c) g = Sigmoid(m) q = Mul(c, g)",
         "p = Concat<axis=2>(c, row) q = Relu(p)",
         "g = Greater(c, s) r = Relu(c) q = Where(g, r, s)",
+        "q = BatchNormalization(c, s1, b, b, s1)",
+        "p = Conv<group=6, pads=[1, 1, 1, 1]>(c, depthwise) q = Add(p, c)",
     ]
     for graph in graphs:
         model = build(
@@ -206,6 +208,8 @@ def test_graphs_by_hand(build, run):
             k=w(6, 3, 3, 3),
             b=w(6),
             s=w(6, 1, 1),
+            s1=np.abs(w(6)) + 1,
+            depthwise=w(6, 1, 3, 3),
             t=w(6),
             v=w(4, 6),
             row=w(1, 6, 1, 6),
@@ -217,6 +221,30 @@ def test_graphs_by_hand(build, run):
         small = pruners.agf(model, sparsity=0.5, calibration=x, loss="norm")
         assert _tensors(small.data)["k"].shape == (3, 3, 3, 3)
         np.testing.assert_allclose(run(small.data), run(removed(model, small.data)), atol=1e-5)
+
+
+def test_groups_and_joined_channels(build, run):
+    """A group convolution, Concat of channels, and Flatten with positions."""
+    random = np.random.default_rng(0)
+    model = build(
+        "c = Conv(x, k) r = Relu(c) g = Conv<group=2>(r, h) s = Conv(r, l)"
+        "j = Concat<axis=1>(g, s) f = Flatten(j) y = Gemm<transB=1>(f, v)",
+        (1, 3, 6, 6),
+        **{
+            name: random.standard_normal(shape).astype(np.float32)
+            for name, shape in {
+                "k": (8, 3, 3, 3),
+                "h": (12, 4, 2, 2),
+                "l": (4, 8, 2, 2),
+                "v": (5, 16 * 9),
+            }.items()
+        },
+    )
+    x = random.standard_normal((6, 108))
+    small = pruners.agf(model, sparsity=0.5, calibration=x, loss="norm").data
+    shapes = {name: values.shape for name, values in _tensors(small).items()}
+    assert shapes == {"k": (4, 3, 3, 3), "h": (6, 2, 2, 2), "l": (2, 4, 2, 2), "v": (5, 8 * 9)}
+    np.testing.assert_allclose(run(small), run(removed(model, small)), atol=1e-5)
 
 
 def test_what_needs_all_channels_keeps_them(build):
@@ -320,6 +348,19 @@ def test_the_utility_bounds_the_taylor_term(relu_net, x):
         assert np.all(values >= np.abs(signed[name]) - 1e-12)
 
 
+def test_the_utility_is_the_mean_over_the_batches(relu_net, x):
+    """Batches of 8, 8, 7 and 7 rows, each of which counts the same."""
+    model = relu_net()
+    parts = [utility(model, rows) for rows in np.array_split(x, 4)]
+    for name, values in utility(model, x, batches=4).items():
+        expected = np.mean([part[name] for part in parts], axis=0)
+        np.testing.assert_allclose(values, expected, rtol=1e-12)
+    equal, once = utility(model, x, batches=5), utility(model, x)
+    for name, values in equal.items():
+        np.testing.assert_allclose(values, once[name], rtol=1e-12)  # 6 rows each
+        assert np.any(utility(model, x, batches=4)[name] != values)
+
+
 def test_by_hand(relu_net, x):
     """Y ∂L/∂Y of the first layer, with L = ½‖f‖², from torch's own layers."""
     model = relu_net()
@@ -387,6 +428,8 @@ def test_a_dead_channel_has_no_utility_and_goes_first(relu_net, x):
         ({"sparsity": 0.001}, "removes no channel"),
         ({"sparsity": 0.5, "loss": "labels"}, "does not go with"),
         ({"sparsity": 0.5, "loss": "other"}, "does not go with"),
+        ({"sparsity": 0.5, "batches": 0}, "batches must be"),
+        ({"sparsity": 0.5, "batches": 201}, "1 to 200"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(example, digits, options, message):
