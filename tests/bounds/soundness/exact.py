@@ -181,7 +181,7 @@ def run(node: Node, inputs: list[Value | None]) -> list[Exact]:
             return [_mean(x, tuple(range(2, rank)), keep=True)]
         case "GlobalMaxPool":
             return [x.like(np.max(x.n, axis=tuple(range(2, rank)), keepdims=True))]
-        case "ReduceMean" | "ReduceSum" | "ReduceMax":
+        case "ReduceMean" | "ReduceSum" | "ReduceMax" | "ReduceMin":
             axes = node.integers("axes")
             if rest and rest[0] is not None:
                 axes = tuple(rest[0].tolist())
@@ -191,8 +191,8 @@ def run(node: Node, inputs: list[Value | None]) -> list[Exact]:
             keep = bool(node.integer("keepdims", 1))
             if node.operator == "ReduceMean":
                 return [_mean(x, axes, keep=keep)]
-            function = np.sum if node.operator == "ReduceSum" else np.max
-            return [x.like(function(x.n, axis=axes, keepdims=keep))]
+            function = {"ReduceSum": np.sum, "ReduceMax": np.max, "ReduceMin": np.min}
+            return [x.like(function[node.operator](x.n, axis=axes, keepdims=keep))]
         case "Concat":
             return [concatenate([x, *rest], node.integer("axis", 0))]
         case "Pad":
@@ -207,8 +207,15 @@ def run(node: Node, inputs: list[Value | None]) -> list[Exact]:
             n[...] = fill.at(e).item()
             n[tuple(slice(b, b + s) for s, (b, _) in zip(x.shape, width, strict=True))] = x.at(e)
             return [Exact(n, e, x.rounded)]
+        case "QuantizeLinear" | "DequantizeLinear":
+            return [_quantised(node, x, *rest)]
+        case "ConvTranspose":
+            return [_transposed(node, x, *rest)]
         case _:
-            return [x.like(n) for n in _move(node, x.n, rest)]
+            from soundness import elementary  # which is made of this module
+
+            known = elementary.run(node, x, rest)
+            return known or [x.like(n) for n in _move(node, x.n, rest)]
 
 
 def _move(node: Node, n: np.ndarray, rest: list[np.ndarray]) -> list[np.ndarray]:
@@ -228,6 +235,21 @@ def _move(node: Node, n: np.ndarray, rest: list[np.ndarray]) -> list[np.ndarray]
             return [np.expand_dims(n, tuple(rest[0].tolist()))]
         case "Expand":
             return [np.broadcast_to(n, np.broadcast_shapes(n.shape, tuple(rest[0].tolist())))]
+        case "Tile":
+            return [np.tile(n, rest[0].tolist())]
+        case "Resize" | "Upsample":
+            scales = [int(f) for f in rest[-1].fractions()]
+            for a, scale in enumerate(scales):
+                n = np.repeat(n, scale, a)
+            return [n]
+        case "DepthToSpace":
+            b, (_, c, h, w) = node.integer("blocksize", 1), n.shape
+            n = n.reshape(1, b, b, c // b**2, h, w).transpose(0, 3, 4, 1, 5, 2)
+            return [n.reshape(1, c // b**2, h * b, w * b)]
+        case "SpaceToDepth":
+            b, (_, c, h, w) = node.integer("blocksize", 1), n.shape
+            n = n.reshape(1, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+            return [n.reshape(1, c * b**2, h // b, w // b)]
         case "Gather":
             return [np.take(n, rest[0], axis)]
         case "Split":
@@ -238,6 +260,31 @@ def _move(node: Node, n: np.ndarray, rest: list[np.ndarray]) -> list[np.ndarray]
                 index[a] = slice(start, None if end < -n.shape[a] else end, step)
             return [n[tuple(index)]]
     raise NotImplementedError(node.operator)
+
+
+def _quantised(node: Node, x: Exact, scale: Exact, zero: np.ndarray) -> Exact:
+    """Codes, or the numbers that codes stand for; one scale for the whole tensor."""
+    shift = Exact.of(np.array(float(zero)))
+    if node.operator == "DequantizeLinear":
+        return (x - shift) * scale
+    info = np.iinfo(zero.dtype)
+    codes = []
+    for value in x.fractions():
+        code = round(value / scale.fractions()[0]) + int(zero)  # half to even
+        codes.append(min(max(code, info.min), info.max))
+    n = np.empty(len(codes), dtype=object)
+    n[:] = codes
+    return Exact(n.reshape(x.shape), 0, x.rounded)
+
+
+def _transposed(node: Node, x: Exact, weight: Exact) -> Exact:
+    """Each element adds its kernel to the result; no padding, one group."""
+    (s, t), (h, w), (_, outputs, k, m) = node.integers("strides"), x.shape[2:], weight.shape
+    n = np.zeros((1, outputs, s * (h - 1) + k, t * (w - 1) + m), dtype=object)
+    for i, j, c in itertools.product(range(h), range(w), range(x.shape[1])):
+        part = x.n[0, c, i, j] * weight.n[c]
+        n[0, :, s * i : s * i + k, t * j : t * j + m] += part
+    return Exact(n, x.e + weight.e, x.rounded)
 
 
 def _mean(x: Exact, axes: tuple[int, ...], *, keep: bool) -> Exact:

@@ -17,6 +17,7 @@ from soundness.exact import Exact, run
 
 Random = np.random.Generator
 
+MODERATE = ("plain", "plain", "integer", "wide", "absorbing")
 STYLES = ("plain", "plain", "integer", "wide", "absorbing", "tiny", "huge", "denormal")
 COMPRESSIONS = (
     "same",
@@ -380,6 +381,247 @@ def _expand(net: Net) -> None:
     net.add("Expand", net.top, net.whole(1, 1, 2))
 
 
+def _calm(net: Net) -> None:
+    """Bring the top to moderate size, so that a curved function has something to do."""
+    if net.random.random() < 0.8:
+        net.add("Clip", net.top, min=-6.0, max=6.0)
+
+
+def _curved(operator: str, *, positive: bool = False) -> Callable[[Net], None]:
+    """A function of each element; of positive ones, where it needs them."""
+
+    def apply(net: Net) -> None:
+        if positive or operator == "Exp":
+            net.add("Clip", net.top, min=-6.0, max=6.0)
+        else:
+            _calm(net)
+        if positive:
+            net.add("Abs", net.top)
+            net.add("Add", net.top, net.positive(1))
+        own: dict[str, Attribute] = {}
+        if operator in ("Elu", "Celu", "Selu") and net.random.random() < 0.6:
+            own["alpha"] = float(net.random.choice([0.3, 1.0, 1.7]))
+        if operator == "Gelu" and net.random.random() < 0.5:
+            own["approximate"] = "tanh"
+        if operator == "HardSigmoid" and net.random.random() < 0.5:
+            own["alpha"] = float(net.random.choice([0.5, -0.25]))
+        net.add(operator, net.top, **own)
+
+    return apply
+
+
+def _gated(operator: str) -> Callable[[Net], None]:
+    """x times a gate of x, as exporters write activations out."""
+
+    def apply(net: Net) -> None:
+        _calm(net)
+        x = net.top
+        if operator == "Tanh" and net.random.random() < 0.5:
+            net.add("Softplus", x)
+        net.add(operator, net.top)
+        if net.random.random() < 0.5:
+            net.add("Mul", x, net.top)
+
+    return apply
+
+
+def _error_function(net: Net) -> None:
+    """Erf, also as a part of Gelu."""
+    _calm(net)
+    x = net.top
+    root = net.constant(np.array(float(np.float32(2**0.5))), "fixed")
+    net.add("Erf", net.add("Div", x, root))
+    if net.random.random() < 0.5:
+        one = net.constant(np.array(1.0), "fixed")
+        half = net.constant(np.array(0.5), "fixed")
+        net.add("Mul", net.add("Mul", x, net.add("Add", net.top, one)), half)
+
+
+def _exponent(net: Net) -> None:
+    p = float(net.random.choice([2, 3, 4, -1, -2, 0.5, -0.5, 1.5, 1]))
+    net.add("Clip", net.top, min=-6.0, max=6.0)
+    if p < 0 or p != int(p):
+        net.add("Abs", net.top)
+        net.add("Add", net.top, net.positive(1))
+    net.add("Pow", net.top, net.constant(np.array(p), "fixed"))
+
+
+def _staircase(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        _calm(net)
+        net.add(operator, net.top)
+
+    return apply
+
+
+def _compared(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        other = net.weight(net.shape[-1])
+        if net.random.random() < 0.3:
+            other = net.add("Relu", before := net.top)
+            net.add(operator, before, other)
+        else:
+            net.add(operator, net.top, other)
+        net.add("Cast", net.top, to=1)
+
+    return apply
+
+
+def _logic(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        x = net.top
+        first = net.add("Greater", x, net.weight(net.shape[-1]))
+        second = net.add("Less", x, net.weight(net.shape[-1]))
+        if operator == "Not":
+            net.add("Not", first)
+        else:
+            net.add(operator, first, second)
+        net.add("Cast", net.top, to=1)
+
+    return apply
+
+
+def _where(net: Net) -> None:
+    x = net.top
+    condition = net.add("Greater", x, net.weight(net.shape[-1]))
+    net.add("Relu", x)
+    options = [x, net.top, net.weight(net.shape[-1]), net.weight(net.shape[-1])]
+    first, second = net.random.permutation(4)[:2]
+    net.add("Where", condition, options[first], options[second])
+
+
+def _cast(net: Net) -> None:
+    if net.random.random() < 0.5:
+        net.add("Cast", net.top, to=1)
+    else:
+        net.add("Relu", net.top)
+        net.add("Cast", net.top, to=9)
+        net.add("Cast", net.top, to=1)
+
+
+def _product(net: Net) -> None:
+    """A product of two activations, or a square."""
+    x = net.top
+    if net.random.random() < 0.3:
+        net.add("Mul", x, x)
+    else:
+        net.add("Relu", net.add("Mul", x, net.weight(net.shape[-1])))
+        net.add("Mul", x, net.top)
+
+
+def _quotient(net: Net) -> None:
+    x = net.top
+    net.add("Add", net.add("Abs", x), net.positive(1))
+    net.add("Div", x if net.random.random() < 0.7 else net.weight(net.shape[-1]), net.top)
+
+
+def _attention(net: Net) -> None:
+    """A matrix product of two activations."""
+    size = math.prod(net.shape)
+    left = net.add("Reshape", net.top, net.whole(1, size, 1))
+    net.add("Mul", left, net.weight(size, 1))
+    right = net.add("Transpose", net.top, perm=(0, 2, 1))
+    net.add("MatMul", right, left) if net.random.random() < 0.5 else net.add("MatMul", left, right)
+
+
+def _norm(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        _calm(net)
+        if net.rank <= 2:
+            net.add("Reshape", net.top, net.whole(1, -1, 1))
+        axis, keep = int(net.random.integers(1, net.rank)), int(net.random.integers(2))
+        net.add(operator, net.top, net.whole(axis), keepdims=keep)
+
+    return apply
+
+
+def _softmax(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        _calm(net)
+        if net.rank < 2:
+            net.flat()
+        net.add(operator, net.top, axis=int(net.random.integers(1, net.rank)))
+
+    return apply
+
+
+def _normalisation(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        _calm(net)
+        if operator == "LayerNormalization":
+            size = net.shape[-1]
+            net.add(operator, net.top, net.weight(size), net.weight(size))
+            return
+        net.spatial()
+        channels = net.shape[1]
+        own: dict[str, Attribute] = {}
+        if operator == "GroupNormalization":
+            own["num_groups"] = channels if net.random.random() < 0.5 else 1
+        net.add(operator, net.top, net.weight(channels), net.weight(channels), **own)
+
+    return apply
+
+
+def _recurrent(operator: str, gates: int) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        _calm(net)
+        size, hidden = math.prod(net.shape), int(net.random.integers(1, 3))
+        net.add("Reshape", net.top, net.whole(size, 1, 1))
+        own: dict[str, Attribute] = {"hidden_size": hidden}
+        if operator == "GRU":
+            own["linear_before_reset"] = int(net.random.integers(2))
+        rows = gates * hidden
+        parameters = [(1, rows, 1), (1, rows, hidden), (1, 2 * rows)]
+        net.add(operator, net.top, *(net.weight(*shape) for shape in parameters), **own)
+
+    return apply
+
+
+def _transposed(net: Net) -> None:
+    net.spatial()
+    strides = tuple(int(s) for s in net.random.integers(1, 3, 2))
+    kernel = [int(k) for k in net.random.integers(1, 3, 2)]
+    outputs = int(net.random.integers(1, 3))
+    net.add("ConvTranspose", net.top, net.weight(net.shape[1], outputs, *kernel), strides=strides)
+
+
+def _tile(net: Net) -> None:
+    net.add(
+        "Tile", net.top, net.whole(1, *(int(k) for k in net.random.integers(1, 3, net.rank - 1)))
+    )
+
+
+def _repeated(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        net.spatial()
+        scales = net.constant(np.array([1.0, 1.0, 2.0, 1.0]), "fixed")
+        if operator == "Resize":
+            net.add("Resize", net.top, "", scales, coordinate_transformation_mode="asymmetric")
+        else:
+            net.add("Upsample", net.top, scales)
+
+    return apply
+
+
+def _shuffled(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        shape = (1, 4, 1, -1) if operator == "DepthToSpace" else (1, -1, 2, 2)
+        if math.prod(net.shape) % 4:
+            net.dense(8)
+        net.add("Reshape", net.top, net.whole(*shape))
+        net.add(operator, net.top, blocksize=2)
+
+    return apply
+
+
+def _quantiser(net: Net) -> None:
+    scale = net.constant(net.random.uniform(0.01, 0.5, ()), "positive")
+    kind = [np.uint8, np.int8, np.int16][net.random.integers(3)]
+    zero = net.constant(np.array(net.random.integers(0, 100), kind), "fixed")
+    net.add("QuantizeLinear", net.top, scale, zero)
+    net.add("DequantizeLinear", net.top, scale, zero)
+
+
 OPERATORS: dict[str, Callable[[Net], None]] = {
     "Abs": _unary("Abs"),
     "Add": _binary("Add"),
@@ -408,6 +650,7 @@ OPERATORS: dict[str, Callable[[Net], None]] = {
     "Pad": _pad,
     "ReduceMax": _reduction("ReduceMax"),
     "ReduceMean": _reduction("ReduceMean"),
+    "ReduceMin": _reduction("ReduceMin"),
     "ReduceSum": _reduction("ReduceSum"),
     "Relu": _unary("Relu"),
     "Reshape": _reshape,
@@ -419,6 +662,67 @@ OPERATORS: dict[str, Callable[[Net], None]] = {
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
 }
+CURVED: dict[str, Callable[[Net], None]] = {
+    "And": _logic("And"),
+    "Cast": _cast,
+    "Ceil": _staircase("Ceil"),
+    "Celu": _curved("Celu"),
+    "ConvTranspose": _transposed,
+    "Cos": _curved("Cos"),
+    "DepthToSpace": _shuffled("DepthToSpace"),
+    "DequantizeLinear": _quantiser,
+    "Div": _quotient,
+    "Elu": _curved("Elu"),
+    "Equal": _compared("Equal"),
+    "Erf": _error_function,
+    "Exp": _curved("Exp"),
+    "Floor": _staircase("Floor"),
+    "GRU": _recurrent("GRU", 3),
+    "Gelu": _curved("Gelu"),
+    "Greater": _compared("Greater"),
+    "GreaterOrEqual": _compared("GreaterOrEqual"),
+    "GroupNormalization": _normalisation("GroupNormalization"),
+    "HardSigmoid": _curved("HardSigmoid"),
+    "HardSwish": _curved("HardSwish"),
+    "InstanceNormalization": _normalisation("InstanceNormalization"),
+    "LSTM": _recurrent("LSTM", 4),
+    "LayerNormalization": _normalisation("LayerNormalization"),
+    "Less": _compared("Less"),
+    "LessOrEqual": _compared("LessOrEqual"),
+    "Log": _curved("Log", positive=True),
+    "LogSoftmax": _softmax("LogSoftmax"),
+    "MatMul": _attention,
+    "Mish": _curved("Mish"),
+    "Mul": _product,
+    "Not": _logic("Not"),
+    "Or": _logic("Or"),
+    "Pow": _exponent,
+    "QuantizeLinear": _quantiser,
+    "RNN": _recurrent("RNN", 1),
+    "Reciprocal": _curved("Reciprocal", positive=True),
+    "ReduceL1": _norm("ReduceL1"),
+    "ReduceL2": _norm("ReduceL2"),
+    "ReduceSumSquare": _norm("ReduceSumSquare"),
+    "Resize": _repeated("Resize"),
+    "Round": _staircase("Round"),
+    "Selu": _curved("Selu"),
+    "Sigmoid": _gated("Sigmoid"),
+    "Sign": _staircase("Sign"),
+    "Sin": _curved("Sin"),
+    "Softmax": _softmax("Softmax"),
+    "Softplus": _curved("Softplus"),
+    "Softsign": _curved("Softsign"),
+    "SpaceToDepth": _shuffled("SpaceToDepth"),
+    "Sqrt": _curved("Sqrt", positive=True),
+    "Tan": _curved("Tan"),
+    "Tanh": _gated("Tanh"),
+    "Tile": _tile,
+    "Upsample": _repeated("Upsample"),
+    "Where": _where,
+    "Xor": _logic("Xor"),
+}
+"""Operators that are more than affine steps and rectifiers; they meet moderate weights only."""
+
 _IMAGES = {
     "AveragePool",
     "BatchNormalization",
@@ -437,8 +741,9 @@ def network(
     style: str = "plain",
     shape: tuple[int, ...] | None = None,
     outputs: int | None = None,
+    curved: bool = False,
 ) -> Graph:
-    """A random network in which `operator` occurs."""
+    """A random network in which `operator` occurs, one of `CURVED` if it is `curved`."""
     if shape is None:
         shape = (1, int(random.integers(1, 5)))
         if operator in _IMAGES or random.random() < 0.15:
@@ -446,13 +751,14 @@ def network(
     net = Net(random, style, shape)
     if random.random() < 0.7:
         _convolution(net) if len(shape) == 4 and random.random() < 0.5 else net.dense()
-    chosen = [operator] if operator else []
-    extra = list(OPERATORS)
-    chosen += [str(o) for o in random.choice(extra, random.integers(0, 3))]
-    for name in chosen:
+    table = CURVED if curved else OPERATORS
+    chosen = [table[operator]] if operator else []
+    extra = list({**OPERATORS, **CURVED}.values() if curved else OPERATORS.values())
+    chosen += [extra[i] for i in random.integers(0, len(extra), random.integers(0, 3))]
+    for apply in chosen:
         if random.random() < 0.5:
             net.add("Relu", net.top)
-        OPERATORS[name](net)
+        apply(net)
         if math.prod(net.shape) > _LARGEST:
             net.dense()
     if random.random() < 0.4:
