@@ -1,6 +1,8 @@
 """Tolerances and lists on the command line."""
 
-from typing import Any
+import math
+import re
+from typing import Any, ClassVar
 
 import click
 
@@ -35,6 +37,31 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             return tuple(float(part) for part in str(value).split(","))
         except ValueError:
             self.fail(f"{value!r}: write one number, or numbers with commas between", param, ctx)
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes: ``2GiB``, ``500MB``, ``1e9``."""
+
+    name = "size"
+
+    UNITS: ClassVar = {
+        "": 1,
+        "b": 1,
+        **{f"{prefix}b": 1000**power for power, prefix in enumerate("kmgt", start=1)},
+        **{f"{prefix}ib": 1024**power for power, prefix in enumerate("kmgt", start=1)},
+    }
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Reads the text of the option."""
+        found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)\s*([a-z]*)", str(value).strip().lower())
+        unit = self.UNITS.get(found[2]) if found else None
+        try:
+            size = float(found[1]) * unit if found and unit else math.nan
+        except ValueError:
+            size = math.nan
+        if not 1 <= size < 2**63:
+            self.fail(f"{value!r}: write a number of bytes, like 500MB or 2GiB", param, ctx)
+        return int(size)
 
 
 class Indices(click.ParamType[tuple[int, ...]]):

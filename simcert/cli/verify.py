@@ -11,7 +11,7 @@ import click
 
 from simcert.cli import query
 from simcert.cli.claim import claim_of
-from simcert.cli.parameters import Indices, Numbers, Tolerance
+from simcert.cli.parameters import Indices, Numbers, Size, Tolerance
 from simcert.cli.progress import progress_line
 from simcert.cli.query import NetworkFile
 from simcert.cli.status import status_of
@@ -79,6 +79,27 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--boxes", type=click.IntRange(min=1), help="Bound at most so many boxes.")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option(
+    "--memory-limit",
+    type=Size(),
+    metavar="SIZE",
+    help="Of the boxes that wait, like 2GiB; half of the machine's memory by default. More are "
+    "kept on disk, in $SIMCERT_CACHE.",
+)
+@click.option(
+    "--executor",
+    type=click.Choice(["threads", "processes", "dask"]),
+    default="threads",
+    show_default=True,
+    help="Who bounds the boxes; the result does not depend on it.",
+)
+@click.option("--workers", type=click.IntRange(min=1), help="How many; --threads by default.")
+@click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster, for --executor dask.")
+@click.option(
+    "--resume",
+    type=_FILE,
+    help="Go on from this file if it exists; a search that ends early is kept there.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -99,6 +120,11 @@ def verify(
     time_limit: float,
     boxes: int | None,
     threads: int,
+    memory_limit: int | None,
+    executor: Literal["threads", "processes", "dask"],
+    workers: int | None,
+    scheduler: str | None,
+    resume: Path | None,
     seed: int,
     form: Literal["text", "json"],
     output: Path | None,
@@ -137,9 +163,13 @@ def verify(
         raise click.UsageError("--network names the networks of a query; give a .vnnlib file")
     from simcert import verification
     from simcert.model import load
+    from simcert.search import Resources
 
     read = [original, compressed, *(claim[name] for name in ("region", "around", "inputs"))]
-    _check_targets(read, output, certificate)
+    _check_targets(read, output, certificate, resume)
+    resources = Resources(executor, workers, scheduler, resume=resume)
+    if memory_limit is not None:
+        resources.memory = memory_limit
     with progress_line(quiet=quiet) as progress:
         f = load(original, original_maps, original_outputs)
         result = verification.verify(
@@ -152,6 +182,7 @@ def verify(
             threads=threads,
             seed=seed,
             progress=progress,
+            resources=resources,
         )
     if certificate is not None:
         _certify(result, certificate, quiet=quiet)

@@ -22,6 +22,7 @@ from simcert.evidence import Evidence
 from simcert.model import Model
 from simcert.progress import Progress, Silent
 from simcert.result import ModelReference, Result, Verdict
+from simcert.search import Resources
 from simcert.verification.findings import Findings
 from simcert.verification.judge import assumptions_of, judge
 from simcert.verification.pair import Pair
@@ -41,6 +42,7 @@ def verify(
     seed: int = 0,
     family: int = 1,
     progress: Progress | None = None,
+    resources: Resources | None = None,
 ) -> Result:
     """Decide a claim about two ONNX files, or say what can be shown.
 
@@ -57,6 +59,7 @@ def verify(
         seed: of every random draw.
         family: how many claims share the confidence: each may spend α/``family``.
         progress: is told how far the run is.
+        resources: who bounds boxes and where they wait; threads of this process by default.
 
     Raises:
         SimcertError: the models, the pair or the claim are rejected; nothing is decided then.
@@ -67,6 +70,7 @@ def verify(
         raise ClaimError(
             "threads and family must be at least 1; seed and samples must not be negative"
         )
+    resources = resources or Resources()
     start = time.monotonic()
     threads_before = torch.get_num_threads()
     # Threads within an operation wait for each other actively, which collapses beside other busy
@@ -83,6 +87,7 @@ def verify(
             seed=seed,
             family=family,
             progress=progress or Silent(),
+            resources=resources,
         )
     finally:
         torch.set_num_threads(threads_before)
@@ -96,7 +101,7 @@ def verify(
         statistics=evidence.statistics,
         witness=evidence.witness,
         explanation=explanation,
-        assumptions=assumptions_of(pair, evidence),
+        assumptions=(*assumptions_of(pair, evidence), *resources.assumptions),
         seed=seed,
         threads=threads,
         elapsed_seconds=time.monotonic() - start,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
+from importlib.metadata import version
 
 import numpy as np
 
@@ -12,7 +15,7 @@ from simcert.integration import Integral, Integrator
 from simcert.progress import Progress
 from simcert.result import MAX_LISTED_INPUTS, MAX_WORST, Proof, Witness, WorstBox
 from simcert.sampling import Statistics
-from simcert.search import BranchAndBound, Candidate, Found, attack
+from simcert.search import BranchAndBound, Candidate, Found, Resources, attack
 from simcert.verification.pair import Pair
 from simcert.verification.sample import better_of, sample_remainder
 
@@ -28,6 +31,9 @@ needs more is bounded more coarsely, and still within the time limit."""
 
 _PILOT_BOXES = 1000
 """Boxes of the short search that comes before the first look at a probability."""
+
+
+_FINISHED = ("finished", "target reached")
 
 
 @dataclass(frozen=True)
@@ -53,13 +59,14 @@ class Findings:
         seed: int,
         family: int,
         progress: Progress,
+        resources: Resources | None = None,
     ) -> Findings:
         """Attack, search, and sample what is left.
 
         A claim about a probability is looked at twice: after a short search, which often is
         enough, and at the end. The looks share the confidence (union bound).
         """
-        claim, dtype = pair.claim, pair.f.dtype
+        claim, dtype, resources = pair.claim, pair.f.dtype, resources or Resources()
         end = start + time_limit
         candidate = attack(
             pair.networks,
@@ -77,35 +84,69 @@ class Findings:
         if pair.dual is not None and not refutes(candidate, claim):
             work = _WORK_RATE * pair.threads * time_limit
             search = BranchAndBound(
-                pair.dual, claim, pair.exceeding, dtype, candidate, pair.threads, work
+                pair.dual,
+                claim,
+                pair.exceeding,
+                dtype,
+                candidate,
+                pair.threads,
+                work,
+                workers=resources.workers(pair.threads),
+                memory=resources.memory,
+                keep=resources.resume is not None,
             )
-        for look in range(1, looks + 1):
+        try:
+            identity = _identity(pair, seed)
             if search is not None:
-                pilot = look < looks
-                share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else _ALONE_SHARE
-                limit = min(_PILOT_BOXES, max_boxes or _PILOT_BOXES) if pilot else max_boxes
-                found = search.run(
-                    deadline=start + share * time_limit,
-                    max_boxes=limit,
-                    progress=progress,
-                    integrate=not pilot,
+                family *= 2 ** resources.take_up(search, identity, claim.region)
+            for look in range(1, looks + 1):
+                if search is not None:
+                    pilot = look < looks
+                    share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else _ALONE_SHARE
+                    limit = min(_PILOT_BOXES, max_boxes or _PILOT_BOXES) if pilot else max_boxes
+                    found = search.run(
+                        deadline=start + share * time_limit,
+                        max_boxes=limit,
+                        progress=progress,
+                        integrate=not pilot,
+                    )
+                    candidate = found.candidate
+                    integral = _integral(pair, found, end)
+                bounded = _is_bounded(claim, _proof(pair, found, integral))
+                if not samples or refutes(candidate, claim) or _interrupted(found):
+                    if bounded or _interrupted(found):
+                        break
+                    continue
+                statistics = sample_remainder(
+                    pair, found, samples, seed, look, looks * family, end, progress, integral
                 )
-                candidate = found.candidate
-                integral = _integral(pair, found, end)
-            bounded = _is_bounded(claim, _proof(pair, found, integral))
-            if not samples or refutes(candidate, claim) or _interrupted(found):
-                if bounded or _interrupted(found):
+                candidate = better_of(pair, candidate, statistics)
+                if bounded or _decides(statistics, claim):
                     break
-                continue
-            statistics = sample_remainder(
-                pair, found, samples, seed, look, looks * family, end, progress, integral
-            )
-            candidate = better_of(pair, candidate, statistics)
-            if bounded or _decides(statistics, claim):
-                break
+            if search is not None and found is not None:
+                resources.put_down(search, identity, finished=found.stopped in _FINISHED)
+        finally:
+            if search is not None:
+                search.close()
         contradicted = found is not None and pair.contradicts(candidate, found.bound)
         proof = _proof(pair, found, integral)
         return cls(found, proof, statistics, _replay(pair, candidate), looks, contradicted)
+
+
+def _identity(pair: Pair, seed: int) -> dict[str, str]:
+    """Return what a state of a search belongs to: digests of all that decides how it goes."""
+    claim = json.dumps(pair.claim.to_dict(), sort_keys=True, default=str)
+    region = pair.claim.region
+    corners = region.lower.tobytes() + region.upper.tobytes() + region.weights.tobytes()
+    models = [f"{m.sha256} {m.interface}" for m in (pair.original, pair.compressed)]
+    texts = {
+        "original": models[0].encode(),
+        "compressed": models[1].encode(),
+        "claim": claim.encode() + corners,
+        "seed": str(seed).encode(),
+        "version of simcert": version("simcert").encode(),
+    }
+    return {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
 
 
 def _decides(statistics: Statistics | None, claim: Claim) -> bool:
