@@ -40,6 +40,9 @@ _CHUNK_ELEMENTS = 1 << 18
 """Coefficients of one block handled at once: about what stays in a core's cache."""
 
 
+_SPREAD = 512
+"""Elements up to which repeated ones are bounded symbolically one by one."""
+
 _SMALL, _SMALL_PART = 256, 128
 """Networks up to this width share a batch among threads in parts of so many boxes; on wider ones
 the tensor operations themselves are worth several threads."""
@@ -571,8 +574,24 @@ def _readers(dual: DualProgram) -> dict[int, list[int]]:
         if isinstance(node.g, Relu | Univariate | Product):
             operands.update(node.g_operands)
         for operand in operands:
-            readers.setdefault(operand, []).append(index)
+            if _spreads(dual, dual.nodes[operand]):
+                for source in {*dual.nodes[operand].f_operands, *dual.nodes[operand].g_operands}:
+                    readers.setdefault(source, []).append(operand)
+            else:
+                readers.setdefault(operand, []).append(index)
     return readers
+
+
+def _spreads(dual: DualProgram, node: DualNode) -> bool:
+    """Whether a node repeats the elements of smaller tensors, or takes differences of all pairs.
+
+    These tensors are bounded symbolically in its place (attention has n² differences of n scores).
+    """
+    maps = [m for step in (node.f, node.g) if isinstance(step, Affine) for m in step.maps]
+    sources = {*node.f_operands, *node.g_operands}
+    size = sum(dual.nodes[source].size for source in sources)
+    moves = bool(maps) and all(isinstance(linear, Selection) for linear in maps)
+    return moves and node.size > max(_SPREAD, 2 * size)
 
 
 def _any(masks: Sequence[Tensor]) -> Tensor | None:
