@@ -9,7 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from certificates import Certified
+from certificates import Certified, certify
+from networks import write_mlp
+
+from simcert.claim import Claim, Region
+from simcert.result import Verdict
 
 KINDS = ["proved", "violated", "integrated", "mixed"]
 
@@ -666,3 +670,36 @@ def test_what_is_integrated(
 ) -> None:
     certificate: Certified = request.getfixturevalue(kind)
     assert not certificate.changed(change, tmp_path / "integrated.json").holds
+
+
+# -- arithmetic ----------------------------------------------------------------------------------
+
+
+def with_room(statement: Json) -> None:
+    """State no more than the claim: that d stays within ε."""
+    predicate = statement["predicate"]
+    number(predicate["guarantee"], "value", predicate["claim"]["tolerance"])
+
+
+def said_of_float32(statement: Json) -> None:
+    """Say of a runtime what was proved over the reals, in every field that tells them apart."""
+    with_room(statement)
+    claim = statement["predicate"]["claim"]
+    statement["predicate"]["arithmetic"] = claim["arithmetic"] = "float32"
+    assert claim["sentence"].endswith("over the reals")
+    claim["sentence"] = claim["sentence"].removesuffix("over the reals") + "in float32"
+
+
+@pytest.mark.parametrize(("exponent", "holds"), [(2, True), (20, False)])
+def test_real_is_not_float32(exponent: int, holds: bool, tmp_path: Path) -> None:
+    """f = relu(x) and g = relu(x + 2^k) − 2^k are equal on [0, 1], but not where 2^k absorbs x."""
+    one, zero = np.ones((1, 1)), np.zeros(1)
+    f = write_mlp(tmp_path / "f.onnx", [(one, zero), (one, zero)])
+    g = write_mlp(tmp_path / "g.onnx", [(one, zero + 2.0**exponent), (one, zero - 2.0**exponent)])
+    region = Region.from_boxes([[0.0]], [[1.0]], source="unit interval")
+    claim = Claim(region, tolerance=1e-3, arithmetic="real")
+    certificate = certify(tmp_path, "real", f, g, claim, Verdict.PROVED)
+    assert certificate.changed(with_room, tmp_path / "room.json").holds
+    report = certificate.changed(said_of_float32, tmp_path / "float32.json")
+    assert report.holds is holds
+    assert holds or report.steps[-1].name.startswith("d ≤ ε")
