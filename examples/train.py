@@ -1,6 +1,6 @@
-"""Trains the example networks on scikit-learn's handwritten digits, 8 by 8 pixels.
+"""Trains the example networks, most of them on scikit-learn's handwritten digits, 8 by 8 pixels.
 
-    python examples/train.py            # writes digits_*.onnx and digits.npz beside this file
+    python examples/train.py            # writes all networks and digits.npz beside this file
 
 - digits_mlp: three layers.
 - digits_convnet: two convolutions with BatchNormalization, and a Reshape that counts channels.
@@ -8,13 +8,13 @@
 - digits_vit: a vision transformer, one block with one head on 16 patches.
 - digits_spiking: leaky integrate-and-fire neurons, unrolled over T = 4 steps. Its input is constant
   in time, so the first layer is computed once.
+- advisory: see train_advisory.py.
 - digits.npz: images and labels for calibration (from the training set), test_images and test_labels
   (held out), scaled as the networks expect them: pixel / 16.
 
-Each network is written as ONNX with random weights, and trained by ``pruners.finetune`` as any file
-is. The run is seeded and single-threaded; with the same versions on the same kind of processor it
-writes the committed files byte for byte, in half a minute. The advisory network has a script
-of its own, train_advisory.py.
+The networks for digits are written as ONNX with random weights, and trained by
+``pruners.finetune`` as any file is. The run is seeded and single-threaded; with the same versions
+on the same kind of processor it writes the committed files byte for byte, in a minute or two.
 """
 
 import argparse
@@ -300,8 +300,15 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
+    names = arguments.names or [*NETWORKS, "advisory"]
+    if "advisory" in names:
+        import train_advisory
+
+        network = train_advisory.train(train_advisory.STEPS)
+        data = train_advisory.exported(network).SerializeToString()
+        (arguments.folder / "advisory.onnx").write_bytes(data)
     (arguments.folder / "digits.npz").write_bytes(data_file())
-    for name in arguments.names or NETWORKS:
+    for name in [name for name in names if name != "advisory"]:
         data = trained(name)
         (arguments.folder / f"digits_{name}.onnx").write_bytes(data)
         print(f"{name}: {accuracy(data):.4f} of the held-out digits")  # noqa: T201
