@@ -18,7 +18,6 @@ from numpy.typing import DTypeLike
 
 from simcert.bounds import OutOfTimeError
 from simcert.bounds.concentration import ConcentratedPropagator, Fall
-from simcert.bounds.propagator import Parallel
 from simcert.claim import Claim
 from simcert.claim.distributions import Distribution, Float, TruncatedNormal, Uniform
 from simcert.errors import ClaimError
@@ -31,9 +30,14 @@ from simcert.pairing import DualNode, DualProgram
 MANY = 16
 """A region with more inputs than this is not narrowed by splitting them."""
 
-_LEAST, _BELOW = 1e-200, 1.0 - 2.0**-36
-"""The smallest η, whose shares are still normal numbers; and what weights of boxes, which sum to 1
-up to 1e-12, may not push a sum over."""
+LEAST = 1e-200
+"""The smallest η: its shares are still normal numbers."""
+
+_BELOW = 1.0 - 2.0**-36
+"""Weights of boxes sum to 1 up to 1e-12; what a mixture spends stays below η all the same."""
+
+
+_TENSORS = {"f": "original", "g": "compressed", "delta": "difference", "outputs": "outputs"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ class Concentration:
         per_output: of |f_i − g_i|, all of them at once; see `Proof.per_output`.
         shares: the ledger, in the order in which it was written.
         reason: why there is no bound; empty otherwise.
+        tolerance: ε of the claim.
     """
 
     eta: float
@@ -82,6 +87,7 @@ class Concentration:
     per_output: tuple[float, ...] = ()
     shares: tuple[Share, ...] = ()
     reason: str = ""
+    tolerance: float | None = None
 
     @property
     def spent(self) -> float:
@@ -90,8 +96,10 @@ class Concentration:
             return 0.0
         return math.nextafter(math.fsum(share.eta for share in self.shares), math.inf)
 
-    def violation_upper(self, tolerance: float | None) -> float:
+    @property
+    def violation_upper(self) -> float:
         """At least P(d > ε): what was spent where D ≤ ε, else 1."""
+        tolerance = self.tolerance
         return self.spent if tolerance is not None and self.bound <= tolerance else 1.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -101,6 +109,7 @@ class Concentration:
             **exact("bound", self.bound),
             **exact_list("per_output", self.per_output),
             **exact("spent", self.spent),
+            **exact("violation_upper", self.violation_upper),
             "ledger": [share.to_dict() for share in self.shares],
             "reason": self.reason or None,
         }
@@ -121,7 +130,6 @@ def concentrate(
     *,
     deadline: float = math.inf,
     work: float = math.inf,
-    parallel: Parallel | None = None,
     methods: Sequence[str] = tuple(QUANTILES),
 ) -> Concentration:
     """Bound the divergence of a claim but for a probability η.
@@ -136,18 +144,16 @@ def concentrate(
         eta: between 1e-200 and 1.
         deadline: value of ``time.monotonic()`` after which there is no bound.
         work: of :class:`~simcert.bounds.Propagator`.
-        parallel: likewise.
         methods: inequalities that may be used, of :data:`~simcert.integration.quantile.QUANTILES`.
 
     Raises:
         ClaimError: η out of its range, or a divergence that can only be sampled.
     """
-    check(eta)
+    check_eta(eta)
     rows = claim.divergence.rows(dual.outputs)
     f, g, delta = (torch.as_tensor(c) for c in (rows.f, rows.g, rows.difference))
-    sharing: dict[str, Any] = {} if parallel is None else {"parallel": parallel}
     float32 = claim.arithmetic == "float32"
-    propagator = ConcentratedPropagator(dual, f, g, delta, float32=float32, work=work, **sharing)
+    propagator = ConcentratedPropagator(dual, f, g, delta, float32=float32, work=work)
     bound, per_output = 0.0, np.zeros(0)
     counts: dict[tuple[int, str], int] = {}
     spent: dict[tuple[int, str], list[float]] = {}
@@ -162,30 +168,31 @@ def concentrate(
                 deadline,
             )
         except OutOfTimeError:
-            return Concentration(eta, math.inf, reason="the time limit came first")
+            return Concentration(eta, math.inf, reason="the time was up", tolerance=claim.tolerance)
         low, high = lower.numpy()[None], upper.numpy()[None]
         bound = max(bound, float(claim.divergence.upper(low, high)[0]))
-        outputs = claim.divergence.per_output(np.maximum(np.abs(low), np.abs(high))[0])
-        per_output = np.maximum(per_output, outputs) if len(per_output) else np.array(outputs)
-        for node, tensor, bounds, each in ledger:
+        each = claim.divergence.per_output(np.maximum(np.abs(low), np.abs(high))[0])
+        per_output = np.maximum(per_output, each) if len(per_output) else np.array(each)
+        for node, tensor, bounds, cost in ledger:
             counts[node, tensor] = counts.get((node, tensor), 0) + bounds
-            spent.setdefault((node, tensor), []).append(each * float(weight))
+            spent.setdefault((node, tensor), []).append(cost * float(weight))
     shares = (
-        Share(_label(dual.nodes[node]), tensor, bounds, _total(spent[node, tensor]))
+        Share(_label(dual.nodes[node]), _TENSORS[tensor], bounds, _total(spent[node, tensor]))
         for (node, tensor), bounds in sorted(counts.items(), key=lambda item: item[0][0])
     )
-    return Concentration(eta, bound, tuple(per_output.tolist()), tuple(shares))
+    outputs = tuple(per_output.tolist())
+    return Concentration(eta, bound, outputs, tuple(shares), tolerance=claim.tolerance)
 
 
-def check(eta: float) -> None:
+def check_eta(eta: float) -> None:
     """Refuse what is no probability of failure.
 
     Raises:
         ClaimError: η out of its range.
     """
-    if not _LEAST <= eta < 1.0:
+    if not LEAST <= eta < 1.0:
         raise ClaimError(
-            f"η, the probability with which the bound may fail, must lie between {_LEAST} and 1, "
+            f"η, the probability with which the bound may fail, must lie between {LEAST} and 1, "
             f"not {eta}"
         )
 

@@ -12,6 +12,7 @@ from simcert.numerals import exact, exact_list
 
 if TYPE_CHECKING:
     from simcert.claim import Claim
+    from simcert.concentration import Concentration
     from simcert.evidence import Evidence
     from simcert.integration import Integral
     from simcert.model import Model
@@ -171,6 +172,7 @@ class Proof:
         worst: the undecided boxes with the largest bounds, at most `MAX_WORST`.
         violated_upper: ``violated_mass``, rounded up.
         integral: P(d > ε) on the undecided boxes by their linear bounds; None where there are none.
+        concentration: a bound of d that holds but for a probability η; None where none was asked.
     """
 
     bound: float
@@ -186,6 +188,7 @@ class Proof:
     worst: tuple[WorstBox, ...] = ()
     violated_upper: float = 0.0
     integral: "Integral | None" = None
+    concentration: "Concentration | None" = None
 
     @classmethod
     def unavailable(cls, outputs: int, reason: str) -> Self:
@@ -211,11 +214,14 @@ class Proof:
 
     @property
     def violation_upper(self) -> float:
-        """Upper bound of P(d > ε) that is certain, by integration where there is an integral."""
-        if self.integral is None:
-            return self.not_proved
-        parts = self.violated_upper, self.integral.upper, self.integral.eta
-        return min(self.not_proved, math.nextafter(math.fsum(parts), math.inf))
+        """Upper bound of P(d > ε) that is certain: the least that any analysis left."""
+        upper = self.not_proved
+        if self.integral is not None:
+            parts = self.violated_upper, self.integral.upper, self.integral.eta
+            upper = min(upper, math.nextafter(math.fsum(parts), math.inf))
+        if self.concentration is not None:
+            upper = min(upper, self.concentration.violation_upper)
+        return upper
 
     @property
     def violation_lower(self) -> float:
@@ -238,6 +244,7 @@ class Proof:
             "pairing": self.pairing or None,
             "worst": [box.to_dict() for box in self.worst],
             "integral": None if self.integral is None else self.integral.to_dict(),
+            "concentration": None if self.concentration is None else self.concentration.to_dict(),
         }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from simcert.concentration import Concentration
 from simcert.errors import SimcertError
 from simcert.evidence import Evidence
 from simcert.numerals import exact
@@ -85,8 +86,9 @@ def build(result: Result, issued: datetime, command: Sequence[str] = ()) -> dict
                 "pairing": proof.pairing or None,
             },
             "integration": _integration(result, statistics),
+            **_concentration(result),
             "sampling": None if statistics is None else _sampling(statistics),
-            "ledger": _ledger(statistics),
+            "ledger": _ledger(statistics, _rests_on(result)),
             "witness": None if result.witness is None else result.witness.to_dict(),
             "evidence": _evidence(result.evidence, statistics),
             "run": {
@@ -180,7 +182,7 @@ def _integration(result: Result, statistics: Statistics | None) -> dict[str, Any
     """
     proof, limit = result.proof, result.claim.max_violation
     integral = proof.integral
-    if integral is None or limit is None or proof.not_proved <= limit:
+    if integral is None or limit is None or proof.not_proved <= limit or _rests_on(result):
         return None
     leaves, mass, upper = integral.boxes, integral.mass, integral.upper
     methods = integral.methods
@@ -200,13 +202,30 @@ def _integration(result: Result, statistics: Statistics | None) -> dict[str, Any
     }
 
 
-def _ledger(statistics: Statistics | None) -> dict[str, Any]:
-    """Returns where error probabilities went: α over the draws, η over the inputs (none here)."""
+def _rests_on(result: Result) -> Concentration | None:
+    """Returns the bound but for η, if the guarantee rests on it and on nothing else."""
+    limit, without = result.claim.max_violation, replace(result.proof, concentration=None)
+    bounded = limit is not None and without.violation_upper <= limit
+    return None if bounded or result.verdict is not Verdict.BOUNDED else result.proof.concentration
+
+
+def _concentration(result: Result) -> dict[str, Any]:
+    """Returns the bound but for η; nothing, if the guarantee does not rest on it."""
+    found = _rests_on(result)
+    if found is None:
+        return {}
+    numbers = {"eta": found.eta, "bound": found.bound, "spent": found.spent}
+    stated = [exact(name, number) for name, number in numbers.items()]
+    return {"concentration": dict(item for one in stated for item in one.items())}
+
+
+def _ledger(statistics: Statistics | None, found: Concentration | None) -> dict[str, Any]:
+    """Returns where error probabilities went: α over the draws, η over the inputs."""
     spent = () if statistics is None else statistics.alpha_ledger
     return {
         "family": 1 if statistics is None else statistics.plan.family,
         "alpha": [{"statement": name, **exact("alpha", alpha)} for name, alpha in spent],
-        "eta": [],
+        "eta": [] if found is None else [share.to_dict() for share in found.shares],
     }
 
 

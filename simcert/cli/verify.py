@@ -70,6 +70,12 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--max-violation", type=float, metavar="P", help="Allowed probability of more.")
 @click.option("--confidence", type=float, default=0.999, show_default=True)
+@click.option(
+    "--eta",
+    type=float,
+    metavar="P",
+    help="Bound d but for this probability over the inputs; --max-violation by default.",
+)
 @click.option("--samples", type=click.IntRange(min=0), help="Draws at most; 100,000 by default.")
 @click.option(
     "--arithmetic", type=click.Choice(["float32", "real"]), default="float32", show_default=True
@@ -116,6 +122,7 @@ def verify(
     compressed_maps: tuple[str, ...],
     original_outputs: tuple[str, ...],
     compressed_outputs: tuple[str, ...],
+    eta: float | None,
     samples: int | None,
     time_limit: float,
     boxes: int | None,
@@ -176,6 +183,7 @@ def verify(
             f,
             load(compressed, compressed_maps, compressed_outputs),
             claim_of(f, **claim),
+            eta=eta,
             samples=samples,
             time_limit=time_limit,
             max_boxes=boxes,

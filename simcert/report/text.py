@@ -14,6 +14,7 @@ from simcert.report.words import HEADLINES, HEADLINES_WITHOUT_TOLERANCE, METHODS
 from simcert.result import ModelReference, Result
 
 if TYPE_CHECKING:
+    from simcert.concentration import Concentration
     from simcert.integration import Integral
     from simcert.sampling import Statistics
 
@@ -79,11 +80,27 @@ def _worst_case(result: Result) -> Iterator[Row]:
         yield "smallest ε", f"{smallest}: what was seen, and what is proved"
     if len(proof.per_output) > 1 and any(map(math.isfinite, proof.per_output)):
         yield "proved per output", "≤ " + _vector(map(format_upper, proof.per_output))
+    if proof.concentration is not None:
+        yield f"but for η = {proof.concentration.eta!r}", _concentrated(proof.concentration)
     if proof.stopped == "unavailable":
         yield "search", f"none: {proof.reason}"
     else:
         yield "search", f"{proof.stopped}, {_count(proof.boxes, 'box', 'boxes')}"
         yield "pairing", proof.pairing
+
+
+def _concentrated(found: "Concentration") -> list[str]:
+    """The bound of d for all inputs but a share η, and where that went."""
+    if found.reason:
+        return [f"no bound: {found.reason}"]
+    spent: dict[str, list[str]] = {}
+    for share in found.shares:
+        cost = f"{format_upper(share.eta, 2)} on {share.bounds:,} of the {share.tensor}"
+        spent.setdefault(share.layer, []).append(cost.replace("the outputs", "d"))
+    return [
+        f"{_upper(found.bound)}, with certainty; P(d > this) ≤ {format_upper(found.spent)}",
+        *(f"{layer}: {', '.join(costs)}" for layer, costs in spent.items()),
+    ]
 
 
 def _probability(result: Result) -> Iterator[Row]:

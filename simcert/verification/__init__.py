@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from simcert.claim import Claim
+from simcert.concentration import check_eta
 from simcert.errors import ClaimError
 from simcert.evidence import Evidence
 from simcert.model import Model
@@ -41,6 +42,7 @@ def verify(
     threads: int = 2,
     seed: int = 0,
     family: int = 1,
+    eta: float | None = None,
     progress: Progress | None = None,
     resources: Resources | None = None,
 ) -> Result:
@@ -58,6 +60,8 @@ def verify(
         threads: for the analysis and for ONNX Runtime.
         seed: of every random draw.
         family: how many claims share the confidence: each may spend α/``family``.
+        eta: probability over the inputs that a bound of d may spend by layer-wise concentration;
+            by default, of a claim with many inputs about a probability, that probability.
         progress: is told how far the run is.
         resources: who bounds boxes and where they wait; threads of this process by default.
 
@@ -71,6 +75,8 @@ def verify(
             "threads and family must be at least 1; seed and samples must not be negative"
         )
     resources = resources or Resources()
+    if eta is not None:
+        check_eta(eta)
     start = time.monotonic()
     threads_before = torch.get_num_threads()
     # Threads within an operation wait for each other actively, which collapses beside other busy
@@ -86,6 +92,7 @@ def verify(
             max_boxes=max_boxes,
             seed=seed,
             family=family,
+            eta=eta,
             progress=progress or Silent(),
             resources=resources,
         )

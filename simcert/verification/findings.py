@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
 
 from simcert.claim import Claim
+from simcert.concentration import LEAST, Concentration, applies, concentrate
 from simcert.integration import Integral, Integrator
 from simcert.progress import Progress
 from simcert.result import MAX_LISTED_INPUTS, MAX_WORST, Proof, Witness, WorstBox
@@ -21,6 +23,9 @@ from simcert.verification.sample import better_of, sample_remainder
 
 _ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
 """Shares of the time limit at which the attack, a first short search and the search end."""
+
+_CONCENTRATION_SHARE, _LEAST_SHARE = 0.5, 0.1
+"""Where the bound but for η must be there, and what any search has behind it at least."""
 
 _ALONE_SHARE = 0.95
 """Where the search ends when nothing is drawn: the rest is for integrating what it left."""
@@ -58,6 +63,7 @@ class Findings:
         max_boxes: int | None,
         seed: int,
         family: int,
+        eta: float | None = None,
         progress: Progress,
         resources: Resources | None = None,
     ) -> Findings:
@@ -78,11 +84,17 @@ class Findings:
         )
         found: Found | None = None
         integral: Integral | None = None
+        concentration: Concentration | None = None
+        least = start + _LEAST_SHARE * time_limit
         statistics: Statistics | None = None
         looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
         search = None
         if pair.dual is not None and not refutes(candidate, claim):
             work = _WORK_RATE * pair.threads * time_limit
+            before = start + _CONCENTRATION_SHARE * time_limit
+            concentration = _concentration(pair, eta, before, work)
+            if concentration is not None:
+                least = time.monotonic() + _LEAST_SHARE * time_limit
             search = BranchAndBound(
                 pair.dual,
                 claim,
@@ -105,14 +117,14 @@ class Findings:
                     share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else _ALONE_SHARE
                     limit = min(_PILOT_BOXES, max_boxes or _PILOT_BOXES) if pilot else max_boxes
                     found = search.run(
-                        deadline=start + share * time_limit,
+                        deadline=max(start + share * time_limit, least),
                         max_boxes=limit,
                         progress=progress,
                         integrate=not pilot,
                     )
                     candidate = found.candidate
                     integral = _integral(pair, found, end)
-                bounded = _is_bounded(claim, _proof(pair, found, integral))
+                bounded = _is_bounded(claim, _proof(pair, found, integral, concentration))
                 if not samples or refutes(candidate, claim) or _interrupted(found):
                     if bounded or _interrupted(found):
                         break
@@ -129,7 +141,7 @@ class Findings:
             if search is not None:
                 search.close()
         contradicted = found is not None and pair.contradicts(candidate, found.bound)
-        proof = _proof(pair, found, integral)
+        proof = _proof(pair, found, integral, concentration)
         return cls(found, proof, statistics, _replay(pair, candidate), looks, contradicted)
 
 
@@ -177,6 +189,19 @@ def refutes(candidate: Candidate | None, claim: Claim) -> bool:
     )
 
 
+def _concentration(
+    pair: Pair, eta: float | None, deadline: float, work: float
+) -> Concentration | None:
+    """Bound the divergence but for η; without one, but for the probability that the claim allows.
+
+    Then only where splitting the inputs cannot narrow much.
+    """
+    allowed = eta or (pair.claim.max_violation if applies(pair.claim) else None)
+    if pair.dual is None or allowed is None or allowed < LEAST:
+        return None
+    return concentrate(pair.dual, pair.claim, pair.f.dtype, allowed, deadline=deadline, work=work)
+
+
 def _integral(pair: Pair, found: Found, deadline: float) -> Integral | None:
     """Integrate the linear bounds on what is undecided."""
     if not len(found.undecided):
@@ -187,7 +212,12 @@ def _integral(pair: Pair, found: Found, deadline: float) -> Integral | None:
     return integrator.integral(found.undecided, least, deadline)
 
 
-def _proof(pair: Pair, found: Found | None, integral: Integral | None) -> Proof:
+def _proof(
+    pair: Pair,
+    found: Found | None,
+    integral: Integral | None,
+    concentration: Concentration | None,
+) -> Proof:
     """Return what was proved."""
     claim = pair.claim
     if found is None or pair.dual is None:
@@ -212,6 +242,7 @@ def _proof(pair: Pair, found: Found | None, integral: Integral | None) -> Proof:
         worst=_worst(found) if claimed else (),
         violated_upper=found.violated_upper,
         integral=integral,
+        concentration=concentration,
     )
 
 

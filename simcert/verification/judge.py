@@ -38,6 +38,11 @@ def judge(claim: Claim, evidence: Findings) -> tuple[Verdict, tuple[str, ...]]:
         return Verdict.REFUTED, ("d > ε is proved on boxes with more probability than allowed.",)
     if proof.not_proved <= claim.max_violation:
         return Verdict.BOUNDED, ("All that is not proved has less probability than allowed.",)
+    if proof.concentration and proof.concentration.violation_upper <= claim.max_violation:
+        return Verdict.BOUNDED, (
+            "d ≤ ε for all inputs but a share of less probability than allowed: layer by layer, "
+            "intervals that linear bounds leave so rarely, under the distribution.",
+        )
     if proof.violation_upper <= claim.max_violation:
         return Verdict.BOUNDED, (
             "Where d ≤ ε is not proved, linear bounds of the difference, integrated over the "

@@ -201,14 +201,15 @@ def test_options_reach_the_function(arguments: list[str], monkeypatch: pytest.Mo
         raise KeyboardInterrupt
 
     monkeypatch.setattr("simcert.verification.verify", verify)
-    options = "--samples 7 --boxes 8 --time-limit 9 --threads 1 --seed 3 --executor processes"
-    options += " --workers 4 --memory-limit 3MiB --resume state.npz"
+    options = "--samples 7 --boxes 8 --time-limit 9 --threads 1 --seed 3 --eta 0.25"
+    options += " --executor processes --workers 4 --memory-limit 3MiB --resume state.npz"
     assert run(*arguments, *options.split()).exit_code == 130
     del seen["progress"]
     resources = seen.pop("resources")
     assert (resources.executor, resources.count, resources.memory) == ("processes", 4, 3 * 2**20)
     assert resources.resume == Path("state.npz")
-    assert seen == {"samples": 7, "max_boxes": 8, "time_limit": 9.0, "threads": 1, "seed": 3}
+    limits = {"samples": 7, "max_boxes": 8, "time_limit": 9.0, "threads": 1}
+    assert seen == {**limits, "seed": 3, "eta": 0.25}
 
 
 def test_seeds_make_runs_repeatable(arguments: list[str]) -> None:
