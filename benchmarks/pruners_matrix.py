@@ -43,7 +43,7 @@ SHARE = 0.1
 """Of the outputs' size: the tolerance."""
 
 VARIANTS: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
-    "magnitude": (("magnitude", {"sparsity": SPARSITY}),),
+    "magnitude": (("magnitude", {"sparsity": SPARSITY, "scope": "layer"}),),
     "wanda": (("wanda", {"sparsity": SPARSITY, "calibration": None}),),
     "lamp": (("lamp", {"sparsity": SPARSITY}),),
     "slamp": (("slamp", {"sparsity": SPARSITY, "calibration": None}),),

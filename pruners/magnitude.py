@@ -34,7 +34,8 @@ def magnitude(
         model: bytes or path of an ONNX file.
         sparsity: share to prune, at least 0 and below 1.
         scope: what the share is taken of: each ``row`` (the weights of one output), each ``layer``
-            (default), or all layers together (``global``).
+            (the default), or all layers together (``global``, the default where there are kernels
+            of convolutions: small ones cannot spare the same share as large ones).
         nm: (N, M) keeps the N largest of every M consecutive weights of a row.
         exclude: names of nodes that are left as they are.
 
@@ -46,7 +47,7 @@ def magnitude(
     sites = weight_sites(network, exclude)
     scores = [np.abs(site.rows) for site in sites]
     if sparsity is not None and nm is None:
-        scope = scope or "layer"
+        scope = scope or ("global" if any(site.is_kernel for site in sites) else "layer")
         masks = by_scope(scores, sparsity, scope)
     elif nm is not None and sparsity is None and scope is None:
         masks = by_groups(scores, *nm, names=[site.nodes[0] for site in sites])

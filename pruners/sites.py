@@ -30,12 +30,14 @@ class Site:
         nodes: labels of all nodes that read it.
         weights: W as stored.
         output_axis: the axis of W that runs over the outputs; None for a vector with one output.
+        is_kernel: whether it is the kernel of a Conv.
     """
 
     tensor: str
     nodes: tuple[str, ...]
     weights: FloatArray
     output_axis: int | None
+    is_kernel: bool = False
 
     @property
     def rows(self) -> FloatArray:
@@ -64,16 +66,19 @@ def weight_sites(network: Network, exclude: Iterable[str] = ()) -> tuple[Site, .
         ModelError: no site is left, or an excluded node has no weights.
     """
     layouts: dict[str, int | None] = {}
+    kernels: set[str] = set()
     for node in network.nodes:
         for position in OPERATORS.get(node.op_type, ()):
             name = node.input[position]
             if name in network.stored and network.stored[name].dims:
                 layouts.setdefault(name, _output_axis(node, position, network))
+                if node.op_type == "Conv":
+                    kernels.add(name)
     readers = {name: network.readers(name) for name in layouts}
     unwanted = set(exclude)
     _check_excluded(unwanted, readers)
     sites = tuple(
-        Site(name, readers[name], network.values(name), axis)
+        Site(name, readers[name], network.values(name), axis, name in kernels)
         for name, axis in layouts.items()
         if unwanted.isdisjoint(readers[name])
     )

@@ -51,7 +51,7 @@ def groups(
 @click.option(
     "--scope",
     type=click.Choice(["row", "layer", "global"]),
-    help="magnitude: what the share is taken of (default: layer).",
+    help="magnitude: what the share is taken of (default: layer; global with convolutions).",
 )
 @click.option(
     "--nm", callback=groups, metavar="N:M", help="Keep N of every M consecutive weights of a row."

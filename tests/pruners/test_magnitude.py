@@ -152,6 +152,14 @@ def test_the_kept_weights_and_the_biases_stay_as_they_are(mlp, tensors):
         assert name.startswith("w") or kept.all()
 
 
+def test_the_default_scope_spares_small_kernels(mlp, convnet):
+    """All layers together where there are convolutions, each by itself elsewhere."""
+    for model, scope in ((mlp(), "layer"), (convnet, "global")):
+        default = pruners.magnitude(model, sparsity=0.5)
+        assert default.report.parameters["scope"] == scope
+        assert default.data == pruners.magnitude(model, sparsity=0.5, scope=scope).data
+
+
 @pytest.mark.parametrize("options", [{"sparsity": 0.3}, {"sparsity": 0.3, "scope": "global"}])
 def test_real_networks_load_and_run_afterwards(real, run, options):
     compressed = pruners.magnitude(real, **options)
@@ -185,7 +193,7 @@ def test_the_options_must_fit_together(mlp):
 
 
 def _layer(model, sparsity):
-    return pruners.magnitude(model, sparsity=sparsity).data
+    return pruners.magnitude(model, sparsity=sparsity, scope="layer").data
 
 
 def _parameter(weights):
