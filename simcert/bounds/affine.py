@@ -22,11 +22,16 @@ from simcert.bounds.rounding import (
     FLOAT32_SMALLEST,
     FLOAT32_USUAL,
     SMALLEST,
+    UNDERFLOW,
     gamma,
 )
+from simcert.bounds.softmax import softmax_difference
 from simcert.model.linear import LinearMap, Zero, parts, rows
 from simcert.model.program import Affine, Noise
 from simcert.pairing import DualNode
+
+_WIDE = 1e9
+"""Sizes beyond which the two ends of a sum are computed each by itself."""
 
 _HUGE = 1e150
 """Ends of intervals beyond this are taken for infinite: sums of products of them may overflow."""
@@ -147,6 +152,7 @@ class AffineDualRule:
         self.absolute = [linear.absolute() for linear in self.maps]
         # Constants computed in float64 carry a rounding error of their own, which does not cancel.
         self.bias_size = self.bias.abs() if node.exact else self.f.bias.abs() + self.g.bias.abs()
+        self.softmax = _common_softmax(node)
         rounds = f.roundoff is not None or g.roundoff is not None
         self.exact = node.exact and (same or not rounds)
         self.gamma = _gamma(self.maps, node.size, depth)
@@ -162,6 +168,11 @@ class AffineDualRule:
         if not self.exact:
             error = error + f + g
             interval = Interval(interval.lower - error, interval.upper + error).without_nan()
+        if self.softmax is not None:
+            own = softmax_difference(operands[1], self.softmax)
+            if not self.exact:
+                own = Interval(own.lower - error, own.upper + error).without_nan()
+            interval = interval.intersect(own)
         return interval, DualRelaxation(f, g, error)
 
     def unsettled(self, operand: Triple) -> Tensor:
@@ -201,6 +212,14 @@ class AffineDualRule:
             for linear, difference in zip(self.f.maps, self.differences, strict=True)
         ]
         return picked, self.bias[element]
+
+
+def _common_softmax(node: DualNode) -> Tensor | None:
+    """Return the groups over which both networks take a softmax here, if they do."""
+    if not (isinstance(node.f, Affine) and isinstance(node.g, Affine)):
+        return None
+    f, g = node.f.softmax, node.g.softmax
+    return f if f is not None and g is not None and torch.equal(f, g) else None
 
 
 def _add_constant(c: Tensor, bias: Tensor, error: Tensor, box: Tensor, constant: Tensor) -> None:
@@ -257,11 +276,40 @@ def interval_of(
         runtime = roundoff.error(magnitude, operands)
         radius, error = radius + runtime, error + runtime
     interval = around(centre, radius)
+    if bool((magnitude > _WIDE).any()):
+        interval = _side_by_side(maps, operands, bias, bias_size, factor, interval)
+        if roundoff is not None:
+            interval = Interval(interval.lower - runtime, interval.upper + runtime).without_nan()
     if below is None or above is None:
         return interval, error
     lower = interval.lower.masked_fill(below, -torch.inf)
     upper = interval.upper.masked_fill(above, torch.inf)
     return Interval(lower, upper), error.masked_fill(below | above, torch.inf)
+
+
+def _side_by_side(
+    maps: Sequence[LinearMap],
+    operands: Sequence[Interval],
+    bias: Tensor,
+    bias_size: Tensor,
+    factor: float,
+    interval: Interval,
+) -> Interval:
+    """Intersect with bounds whose lower end is not rounded relative to the upper end.
+
+    A sum of exponentials is at least 1 also where it may be 10^20.
+    """
+    ends = []
+    for near, far in ((0, 1), (1, 0)):
+        total = bias.expand(len(operands[0].lower), -1)
+        size = bias_size.expand_as(total)
+        for linear, operand in zip(maps, operands, strict=True):
+            rising, falling = parts(linear)
+            total = total + rising.forward(operand[near]) - falling.forward(operand[far])
+            size = size + rising.forward(operand[near].abs()) + falling.forward(operand[far].abs())
+        ends.append((total, 2 * factor * size + UNDERFLOW))
+    own = Interval(ends[0][0] - ends[0][1], ends[1][0] + ends[1][1]).without_nan()
+    return interval.intersect(own)
 
 
 def _bounded(x: Interval) -> Interval:

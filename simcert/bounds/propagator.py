@@ -569,6 +569,8 @@ def _readers(dual: DualProgram) -> dict[int, list[int]]:
     readers: dict[int, list[int]] = {}
     for index, node in enumerate(dual.nodes):
         operands: set[int] = set()
+        if isinstance(node.f, Affine) and node.f.softmax is not None and node.aligned:
+            operands.add(node.f_operands[1])
         if isinstance(node.f, Relu | Univariate | Product):
             operands.update(node.f_operands)
         if isinstance(node.g, Relu | Univariate | Product):

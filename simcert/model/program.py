@@ -52,6 +52,9 @@ class Affine:
 
     ``noise`` is what a runtime's own formula for an operator may be off by besides: the steps of a
     softmax, say, do not round, and the last one bears the error of any formula for it.
+
+    ``softmax`` (groups, n) says that the result is the softmax of the second operand over these
+    groups of its elements, one group after the other; its map is zero.
     """
 
     operands: tuple[int, ...]
@@ -61,6 +64,7 @@ class Affine:
     computed: str = ""
     rounds: bool = True
     noise: tuple[Noise, ...] = ()
+    softmax: Tensor | None = None
 
     @property
     def size(self) -> int:

@@ -106,8 +106,12 @@ class Builder:
         noise: Sequence[tuple[Traced, float, int]],
         label: str,
         bias: float = 0.0,
+        softmax: Tensor | None = None,
     ) -> Traced:
-        """Append x + bias, off by the sum of factor · (max |source|)^power in a float32 runtime."""
+        """Append x + bias, off by the sum of factor · (max |source|)^power in a float32 runtime.
+
+        ``softmax`` is that of :class:`Affine`, of the first source.
+        """
         same = Selection(torch.arange(x.size), x.size)
         sources = [source for source, _, _ in noise]
         maps: tuple[LinearMap, ...] = (same, *(Zero(s.size, x.size) for s in sources))
@@ -117,6 +121,7 @@ class Builder:
             torch.full((x.size,), bias, dtype=torch.float64),
             label,
             noise=tuple(Noise(k, f, p) for k, (_, f, p) in enumerate(noise, start=1)),
+            softmax=softmax,
         )
         return self._append(step, x.shape)
 

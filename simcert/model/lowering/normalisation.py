@@ -53,7 +53,7 @@ def _softmax(builder: Builder, node: Node, inputs: list[Operand | None]) -> list
         result = builder.univariate(sums, Power(-1.0), node.name, rounds=False)
     count = groups.shape[1]
     absolute = _exponentials(count) + ACCURACY + math.exp(-1.0) * _ROUNDOFF + count * SMALLEST
-    result = builder.noisy(result, [(x, absolute, 0)], node.name)
+    result = builder.noisy(result, [(x, absolute, 0)], node.name, softmax=groups)
     return [_back(builder, node, result, groups, x)]
 
 
