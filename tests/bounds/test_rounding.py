@@ -159,6 +159,6 @@ def test_an_operand_without_one_end_bounds_the_sum_on_one_side() -> None:
     # The weight 1e-20 is lost in a sum with 1; it still loses the bound.
     assert upper[0].isinf().tolist() == [True, True, False, False]
     assert lower[0].isinf().tolist() == [False, False, True, False]
-    assert (lower[0, 0] <= 1.0) and (lower[0, 0] > 0.99)
+    assert 0.99 < float(lower[0, 0]) <= 1.0
     assert upper[0, 2] >= 1.0
     assert error[0].isinf().tolist() == [True, True, True, False]
