@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 from simcert.numerals import exact, exact_list
 
 if TYPE_CHECKING:
+    from simcert.bounds.layers import LayerBound
     from simcert.claim import Claim
     from simcert.concentration import Concentration
     from simcert.evidence import Evidence
@@ -173,6 +174,8 @@ class Proof:
         violated_upper: ``violated_mass``, rounded up.
         integral: P(d > ε) on the undecided boxes by their linear bounds; None where there are none.
         concentration: a bound of d that holds but for a probability η; None where none was asked.
+        layers: how large each layer and its difference can be over the region; empty where there
+            was no time for it. Nothing rests on them.
     """
 
     bound: float
@@ -189,6 +192,7 @@ class Proof:
     violated_upper: float = 0.0
     integral: "Integral | None" = None
     concentration: "Concentration | None" = None
+    layers: "tuple[LayerBound, ...]" = ()
 
     @classmethod
     def unavailable(cls, outputs: int, reason: str) -> Self:
@@ -236,6 +240,7 @@ class Proof:
             "boxes": self.boxes,
             **exact("proved_mass", self.proved_mass),
             **exact("violated_mass", self.violated_mass),
+            **exact("violated_upper", self.violated_upper),
             **exact("undecided_mass", self.undecided_mass),
             **exact("violation_upper", self.violation_upper),
             "complete": self.complete,
@@ -245,6 +250,7 @@ class Proof:
             "worst": [box.to_dict() for box in self.worst],
             "integral": None if self.integral is None else self.integral.to_dict(),
             "concentration": None if self.concentration is None else self.concentration.to_dict(),
+            "layers": [layer.to_dict() for layer in self.layers],
         }
 
 

@@ -23,7 +23,8 @@ def _annotation(entry: Entry) -> str:
     message = entry.error
     if entry.report is not None:
         report = entry.report
-        message = f"{report.finding}. Claim: {report.claim.sentence}"
+        message = f"{report.finding}. Claim: {report.claim.sentence}. "
+        message += f"Arithmetic: {report.claim.numbers}"
         level = "notice" if report.passed is not False else level
         level = "warning" if report.verdict is Verdict.INCONCLUSIVE else level
     properties = {"title": f"SimCert: {entry.outcome}: {entry.name}"}

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from simcert.numerals import format_lower, format_upper, percent_lower, percent_upper
 from simcert.report import plots
-from simcert.report.view import Report
+from simcert.report.view import OutputStatistics, Report
 from simcert.report.words import METHODS, plural
 from simcert.result import Verdict
 
@@ -25,12 +25,14 @@ _KINDS = {
 }
 _SHOWN_OUTPUTS = 24
 _SHOWN_INPUTS = 64
+_SHOWN_LAYERS = 40
 
 
 def render(report: Report) -> str:
     """Writes one report as a self-contained page."""
     outputs = _outputs(report)
     widths, tolerance = plots.widths([bound for _, bound in outputs], report.claim.tolerance)
+    layers = report.proof.layers[:_SHOWN_LAYERS]
     shares = report.shares
     bar, rest = plots.segments(shares) if shares is not None else ((), ())
     return (
@@ -58,6 +60,13 @@ def render(report: Report) -> str:
                 ((i, bound, bound.hex()) for i, bound in _numbered(report)),
             ),
             shares_csv=_shares_csv(report),
+            curve=plots.curve(report),
+            curve_csv=_curve_csv(report),
+            layers=list(zip(layers, plots.decades([x.difference for x in layers]), strict=True)),
+            hidden_layers=len(report.proof.layers) - len(layers),
+            layers_csv=_layers_csv(report),
+            per_output=_per_output(report),
+            per_output_csv=_per_output_csv(report),
         )
     )
 
@@ -135,6 +144,61 @@ def _histogram_csv(report: Report) -> str:
     if report.statistics is None or report.statistics.histogram is None:
         return ""
     return _csv(("from", "to", "draws"), report.statistics.histogram.edges)
+
+
+def _curve_csv(report: Report) -> str:
+    rows = [
+        (kind, t, t.hex(), p, p.hex())
+        for kind, points in plots.staircases(report).items()
+        for t, p in points
+    ]
+    return _csv(("kind", "t", "t_hex", "upper_bound_of_P(d>t)", "hex"), rows)
+
+
+def _layers_csv(report: Report) -> str:
+    head = ("original", "compressed", "neurons", "magnitude", "hex", "difference", "hex")
+    return _csv(
+        head,
+        (
+            (
+                _cell(layer.original),
+                _cell(layer.compressed),
+                layer.neurons,
+                layer.magnitude,
+                layer.magnitude.hex(),
+                layer.difference,
+                layer.difference.hex(),
+            )
+            for layer in report.proof.layers
+        ),
+    )
+
+
+def _cell(text: str) -> str:
+    """Text from a file as a spreadsheet shows it: never a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _per_output(report: Report) -> tuple[list[float], list[OutputStatistics]]:
+    """The levels of single outputs' quantiles, and the outputs that are shown."""
+    statistics = report.statistics
+    if statistics is None:
+        return [], []
+    levels = {q.level for output in statistics.per_output for q in output.quantiles}
+    return sorted(levels), list(statistics.per_output[:_SHOWN_OUTPUTS])
+
+
+def _per_output_csv(report: Report) -> str:
+    if report.statistics is None:
+        return ""
+    return _csv(
+        ("output", "level", "upper_bound", "hex"),
+        (
+            (output.output, quantile.level, quantile.upper, quantile.upper.hex())
+            for output in report.statistics.per_output
+            for quantile in output.quantiles
+        ),
+    )
 
 
 def _shares_csv(report: Report) -> str:

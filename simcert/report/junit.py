@@ -51,6 +51,7 @@ def _case(suite: ET.Element, entry: Entry) -> None:
     lines = [f"{report.verdict.value}: {report.finding}", report.claim.sentence]
     lines += [f"original {report.original.name} sha256 {report.original.sha256}"]
     lines += [f"compressed {report.compressed.name} sha256 {report.compressed.sha256}"]
+    lines += [f"arithmetic {report.claim.numbers}"]
     lines += [*report.explanation, *report.assumptions, report.command]
     ET.SubElement(case, "system-out").text = "\n".join(lines)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from simcert.numerals import format_lower, format_upper, percent_lower, percent_upper
-from simcert.report.view import Entry, Network, Report
+from simcert.report.view import Entry, Layer, Network, Report
 from simcert.report.words import METHODS, counted, plural
 from simcert.result import Verdict
 
@@ -17,6 +17,7 @@ _MARKS = {
     Verdict.INCONCLUSIVE: "⚠️",
     "error": "⛔",
 }
+_SHOWN_LAYERS = 40
 _SHOWN = 12  # entries of a vector that are written out
 _JOINER = "\u2060"  # takes no room, and keeps what it stands in from being a mention or an address
 
@@ -87,9 +88,28 @@ def _entry(entry: Entry, *, alone: bool) -> Iterator[str]:
     claim = report.claim
     boxes = plural(claim.boxes, "box", "boxes")
     yield f"Region: {escape(claim.region)}, {boxes} of {plural(claim.inputs, 'input')}."
+    for title, network in (("Original", report.original), ("Compressed", report.compressed)):
+        if network.connection:
+            yield f"{title}, used with: {escape(network.connection)}."
     yield _bullets((*report.assumptions, *report.not_said))
     yield f"{'Check it' if report.source == 'certificate' else 'Repeat it'}: {code(report.command)}"
     yield "</details>"
+    if report.proof.layers:
+        yield "<details><summary>Where the difference grows, layer by layer</summary>"
+        yield _table(("layer", "neurons", "max a", "max δ"), _layers(report.proof.layers))
+        yield "Proved for every input of the region at once; no bound of the outputs rests on them."
+        yield "</details>"
+
+
+def _layers(layers: Sequence[Layer]) -> Iterator[tuple[str, ...]]:
+    for layer in layers[:_SHOWN_LAYERS]:
+        bounds = (
+            escape(f"≤ {format_upper(x)}") if math.isfinite(x) else "no bound"
+            for x in (layer.magnitude, layer.difference)
+        )
+        yield (code(layer.name, cell=True), f"{layer.neurons:,}", *bounds)
+    if len(layers) > _SHOWN_LAYERS:
+        yield f"and {len(layers) - _SHOWN_LAYERS:,} more", "", "", ""
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str]]:
@@ -104,6 +124,7 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
     if claim.tolerance is not None:
         yield "d ≤ ε proved on", escape(f"≥ {percent_lower(proof.proved_mass)}")
         yield "P(d > ε), with certainty", escape(f"≤ {format_upper(proof.violation_upper)}")
+    yield from _certain(report)
     if statistics is not None:
         if statistics.violation_upper is not None:
             upper = format_upper(statistics.violation_upper)
@@ -114,10 +135,23 @@ def _figures(report: Report) -> Iterator[tuple[str, str]]:
             yield f"mean of d, {escape(statistics.certainty)}", escape(mean)
         mass = percent_upper(statistics.sampled_mass)
         yield "draws", escape(f"{statistics.drawn:,}, on at most {mass} of the region")
+    yield "arithmetic", escape(claim.numbers)
     if claim.max_violation is not None:
         yield "allowed P(d > ε)", escape(f"≤ {claim.max_violation!r}")
     if report.witness is not None:
         yield "witness", code(", ".join(_vector(report.witness.input)), cell=True)
+
+
+def _certain(report: Report) -> Iterator[tuple[str, str]]:
+    """What integration and concentration contribute, if anything."""
+    integral, found = report.proof.integral, report.proof.concentration
+    if integral is not None and report.claim.tolerance is not None:
+        by = ", ".join(f"{name} {format_upper(upper)}" for name, upper in integral.methods)
+        text = f"≤ {format_upper(integral.upper)} on {percent_upper(integral.mass)} of the region"
+        yield "of it, integrated", escape(text + (f" ({by})" if by else ""))
+    if found is not None:
+        bound = f"≤ {format_upper(found.bound)}; spent {format_upper(found.spent)}"
+        yield f"d but for η = {found.eta!r}", escape(found.reason or bound)
 
 
 def _network(network: Network) -> tuple[str, ...]:

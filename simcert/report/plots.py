@@ -6,8 +6,9 @@ are not.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from simcert.numerals import format_lower, format_upper
 from simcert.report.view import Report, Shares
@@ -158,6 +159,99 @@ def _ticks(right: float) -> Iterator[tuple[float, str]]:
 
 
 @dataclass(frozen=True)
+class Stair:
+    """A level stretch of a staircase: from ``x`` to ``end`` in percent, ``y`` in pixels.
+
+    ``drop`` is where the next stretch begins, in pixels from the top.
+    """
+
+    x: float
+    end: float
+    y: float
+    drop: float
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Upper bounds of P(d > t) over t, with logarithmic heights."""
+
+    stairs: tuple[Stair, ...]
+    ticks: tuple[tuple[float, str], ...]
+    levels: tuple[tuple[float, str], ...]
+    tolerance: float | None
+    allowed: float | None
+    height: int
+    total: float
+
+
+def curve(report: Report) -> Curve | None:
+    """The picture of P(d > t); None where there are fewer than two points."""
+    kinds = staircases(report)
+    if report.claim.yes_or_no or max(map(len, kinds.values()), default=0) < 2:
+        return None
+    tolerance, allowed = report.claim.tolerance, report.claim.max_violation
+    right = max(t for points in kinds.values() for t, _ in points) * _MARGIN
+    shown = tolerance is not None and tolerance <= _FAR * right
+    right = max(right, (tolerance or 0.0) * _MARGIN) if shown else right
+    seen = [p for points in kinds.values() for _, p in points if p > 0.0]
+    least = min([*seen, *([allowed] if allowed else [])], default=0.1)
+    decades = max(1, math.ceil(-math.log10(max(least, 1e-12)) - 1e-9))
+    if right <= 0.0:
+        return None
+
+    def height(p: float) -> float:
+        return HEIGHT * min(1.0, -math.log10(max(p, 1e-300)) / decades)
+
+    step = -(-decades // 4)
+    return Curve(
+        stairs=tuple(
+            stair
+            for kind, points in kinds.items()
+            for stair in _stairs(kind, points, right, height)
+        ),
+        ticks=tuple(_ticks(right)),
+        levels=tuple((height(10.0**-k), f"{10.0**-k:.6g}") for k in range(0, decades + 1, step)),
+        tolerance=100.0 * tolerance / right if shown and tolerance is not None else None,
+        allowed=height(allowed) if allowed else None,
+        height=HEIGHT,
+        total=HEIGHT + 34.0,
+    )
+
+
+def staircases(report: Report) -> dict[str, tuple[tuple[float, float], ...]]:
+    """Pairs (t, p) with P(d > t) ≤ p and growing t, by the kind of their guarantee."""
+    kinds = {"bounded": report.proof.curve}
+    if report.statistics is not None:
+        of_draws = report.statistics.curve
+        kinds["certified"] = tuple((q.upper, 1.0 - q.level) for q in of_draws)
+    return {kind: tuple(sorted(points)) for kind, points in kinds.items() if points}
+
+
+def _stairs(
+    kind: str,
+    points: Sequence[tuple[float, float]],
+    right: float,
+    height: Callable[[float], float],
+) -> Iterator[Stair]:
+    """Nothing is said of d below the first point, and what holds there holds further right too."""
+    least = 1.0
+    steps = [(0.0, 1.0), *points, (right, points[-1][1])]
+    for (t, p), (following, then) in pairwise(steps):
+        least = min(least, p)
+        if following > t:
+            yield Stair(
+                x=100.0 * t / right,
+                end=100.0 * following / right,
+                y=height(least),
+                drop=height(min(least, then)),
+                kind=kind,
+                title=f"P(d > {t:.4g}) ≤ {format_upper(least)}",
+            )
+
+
+@dataclass(frozen=True)
 class Segment:
     """A part of the bar of shares, in percent of its width."""
 
@@ -187,6 +281,24 @@ def _in_a_row(parts: Sequence[tuple[str, float]]) -> tuple[Segment, ...]:
             row.append(Segment(kind, 100.0 * x, 100.0 * share))
             x += share
     return tuple(row)
+
+
+def decades(values: Sequence[float]) -> tuple[float, ...]:
+    """Widths of horizontal bars in percent, logarithmic: each tenth part is as much shorter.
+
+    The least bar that is not 0 has 4 %; what has no bound fills the picture.
+    """
+    finite = [math.log10(value) for value in values if 0.0 < value < math.inf]
+    least, most = min(finite, default=0.0), max(finite, default=0.0)
+    scale = 96.0 / (most - least) if most > least else 0.0
+    return tuple(
+        0.0
+        if value == 0.0
+        else 100.0
+        if math.isinf(value) or not scale
+        else 4.0 + scale * (math.log10(value) - least)
+        for value in values
+    )
 
 
 def widths(values: Sequence[float], tolerance: float | None) -> tuple[tuple[float, ...], float]:

@@ -13,7 +13,12 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NoReturn
 
-from simcert.errors import SimcertError
+import numpy as np
+
+from simcert.errors import ClaimError, SimcertError
+from simcert.model.graph import TensorInfo
+from simcert.model.input_map import InputMap
+from simcert.model.interface import Interface
 from simcert.report import view
 from simcert.report.printable import printable
 from simcert.result import SCHEMA, Result, Verdict
@@ -21,7 +26,13 @@ from simcert.result import SCHEMA, Result, Verdict
 MAX_BYTES = 256 << 20
 """Most bytes of a file that is read."""
 
-_MAX_TEXT = 4000
+_MAX_TEXT, _MAX_LABEL = 4000, 200
+_ELEMENT_TYPES = frozenset(
+    (
+        *("float16", "float32", "float64", "bool"),
+        *(f"{s}int{n}" for s in ("", "u") for n in (8, 16, 32, 64)),
+    )
+)
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _CERTIFICATE = "tag:simcert,2026:certificate/"
 
@@ -260,14 +271,29 @@ def _borne_out(report: view.Report, where: str) -> view.Report:
     return report
 
 
+def _consistent(proof: view.Proof, tolerance: float | None, where: str) -> view.Proof:
+    """Refuse a certain bound of P(d > ε) below all that the document gives for it."""
+    possible = 0.0 if proof.proved_mass == 1.0 else math.nextafter(1.0 - proof.proved_mass, 2.0)
+    least, integral, found = min(1.0, possible), proof.integral, proof.concentration
+    if integral is not None:
+        parts = (proof.violated_upper, integral.upper, integral.eta)
+        least = min(least, math.nextafter(math.fsum(parts), math.inf))
+    if found is not None and tolerance is not None and found.bound <= tolerance:
+        least = min(least, found.spent)
+    if proof.violation_upper < least:
+        raise ReportError(f"{where}: nothing in it bears out its violation_upper")
+    return proof
+
+
 def _result(fields: _Fields) -> view.Report:
+    claim = _claim(fields.of("claim"))
     report = view.Report(
         source="result",
         verdict=_verdict(fields, "verdict"),
-        claim=_claim(fields.of("claim")),
+        claim=claim,
         original=_model(fields.of("original")),
         compressed=_model(fields.of("compressed")),
-        proof=_proof(fields.of("proof")),
+        proof=_consistent(_proof(fields.of("proof")), claim.tolerance, fields.where),
         statistics=_statistics(fields.of("statistics")) if "statistics" in fields else None,
         witness=_witness(fields.of("witness")) if "witness" in fields else None,
         explanation=fields.texts("explanation"),
@@ -353,7 +379,51 @@ def _network(fields: _Fields, name: str, sha256: str) -> view.Network:
         parameters=fields.whole("parameters"),
         operators=operators,
         compression=tuple(map(_step, fields.all_of("compression"))),
+        connection=_connection(fields.of("interface")) if "interface" in fields else "",
     )
+
+
+def _connection(fields: _Fields) -> str:
+    """How the file's inputs and outputs are made, in the words of the interface itself."""
+    inputs, outputs = fields.all_of("inputs"), fields.all_of("outputs")
+    try:
+        interface = Interface(
+            tuple(map(_tensor, inputs)),
+            tuple(map(_tensor, outputs)),
+            tuple(_input_map(entry.of("map")) for entry in inputs),
+            fields.texts("selected"),
+        )
+    except ClaimError as error:
+        raise ReportError(f"{fields.where}: {_clean(str(error))}") from error
+    return _clean(interface.describe())
+
+
+def _tensor(fields: _Fields) -> TensorInfo:
+    kind = fields.text("type", limit=_MAX_LABEL)
+    if kind not in _ELEMENT_TYPES:
+        raise ReportError(f"{fields.where}: {kind!r} is no element type of a tensor")
+    # The words do not speak of the shape.
+    return TensorInfo(fields.text("name", limit=_MAX_LABEL), (), np.dtype(kind))
+
+
+def _input_map(fields: _Fields) -> InputMap:
+    source, dash, target = fields.text("layout", "", limit=_MAX_LABEL).partition("-")
+    if bool(dash) != bool(source and target):
+        raise ReportError(f"{fields.where}: layout must be two layouts with a dash between them")
+    return InputMap(
+        scale=_hexes(fields, "scale"),
+        offset=_hexes(fields, "offset"),
+        axis=fields.whole("axis"),
+        source=source,
+        target=target,
+    )
+
+
+def _hexes(fields: _Fields, key: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float.fromhex, fields.items(key)))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ReportError(f"{fields.where}: {key} must be hexadecimal numbers") from error
 
 
 def _step(fields: _Fields) -> view.Step:
@@ -435,6 +505,58 @@ def _proof(fields: _Fields) -> view.Proof:
             )
             for box in fields.all_of("worst")
         ),
+        violated_upper=_share(fields, "violated_upper"),
+        integral=_integral(fields.of("integral"), "boxes") if "integral" in fields else None,
+        concentration=_concentration(fields.of("concentration"))
+        if "concentration" in fields
+        else None,
+        layers=tuple(map(_layer, fields.all_of("layers"))),
+    )
+
+
+def _layer(fields: _Fields) -> view.Layer:
+    return view.Layer(
+        original=fields.text("original", limit=_MAX_LABEL),
+        compressed=fields.text("compressed", limit=_MAX_LABEL),
+        neurons=fields.count("neurons"),
+        magnitude=fields.bound("magnitude"),
+        difference=fields.bound("difference"),
+    )
+
+
+def _integral(fields: _Fields, boxes: str) -> view.Integral:
+    return view.Integral(
+        boxes=fields.count(boxes),
+        mass=fields.finite("mass"),
+        upper=fields.finite("upper"),
+        methods=tuple(
+            (method.text("method", limit=_MAX_LABEL), method.finite("upper"))
+            for method in fields.all_of("methods")
+        ),
+        eta=_share(fields, "eta"),
+        curve=tuple(
+            (point.finite("tolerance"), point.finite("upper")) for point in fields.all_of("curve")
+        ),
+    )
+
+
+def _concentration(fields: _Fields, ledger: list[_Fields] | None = None) -> view.Concentration:
+    """A bound but for η; a certificate has its ledger elsewhere."""
+    entries = fields.all_of("ledger") if ledger is None else ledger
+    return view.Concentration(
+        eta=_share(fields, "eta"),
+        bound=fields.bound("bound"),
+        spent=_share(fields, "spent"),
+        ledger=tuple(
+            view.Spent(
+                entry.text("layer", limit=_MAX_LABEL),
+                entry.text("tensor", limit=_MAX_LABEL),
+                entry.count("bounds"),
+                _share(entry, "eta"),
+            )
+            for entry in entries
+        ),
+        reason=fields.text("reason", ""),
     )
 
 
@@ -460,6 +582,14 @@ def _proof_in(predicate: _Fields, verdict: Verdict) -> view.Proof:
         reason=search.text("reason", "") or "not part of a certificate of this kind",
         pairing=search.text("pairing", ""),
         worst=(),
+        integral=_integral(predicate.of("integration"), "leaves")
+        if "integration" in predicate
+        else None,
+        concentration=_concentration(
+            predicate.of("concentration"), predicate.of("ledger").all_of("eta")
+        )
+        if "concentration" in predicate
+        else None,
     )
 
 
@@ -473,7 +603,9 @@ _QUANTITIES = {
 def _sampling(predicate: _Fields) -> view.Statistics:
     """What a certificate says of the draws: all that P(d > ε) follows from, and no more."""
     fields, shares = predicate.of("sampling"), predicate.of("guarantee").of("shares")
-    plan = fields.of("plan")
+    plan, spread = fields.of("plan"), fields.of("divergences")
+    integration = predicate.of("integration") if "integration" in predicate else None
+    curve = _quantiles(spread, "curve")
     return view.Statistics(
         method=plan.text("method"),
         stopped=fields.text("stopped"),
@@ -485,8 +617,8 @@ def _sampling(predicate: _Fields) -> view.Statistics:
         mean_upper=None,
         mean_method="",
         mean_reason="not part of a certificate",
-        maximum=None,
-        quantiles=(),
+        maximum=spread.bound("maximum"),
+        quantiles=curve,
         range=None,
         range_source="",
         range_exceeded=False,
@@ -496,7 +628,11 @@ def _sampling(predicate: _Fields) -> view.Statistics:
         ledger=_ledger(plan),
         seed=plan.whole("seed"),
         plan_sha256=fields.text("plan_sha256", ""),
-        histogram=None,
+        histogram=_histogram(spread.of("histogram")),
+        curve=curve,
+        per_output=_per_output(spread),
+        integrated_mass=0.0 if integration is None else integration.finite("mass"),
+        integrated_upper=0.0 if integration is None else integration.finite("upper"),
     )
 
 
@@ -510,6 +646,14 @@ def _share(fields: _Fields, key: str) -> float:
     value = fields.finite(key)
     if not 0.0 <= value <= 1.0:
         raise ReportError(f"{key} must be a probability, not {value!r}")
+    return value
+
+
+def _probability(fields: _Fields, key: str) -> float:
+    """A probability that was chosen, and stands in decimal alone."""
+    value = fields.plain(key)
+    if value is None or not 0.0 <= value <= 1.0:
+        raise ReportError(f"{fields.where}: {key} must be a probability, not {value!r}")
     return value
 
 
@@ -527,11 +671,7 @@ def _statistics(fields: _Fields) -> view.Statistics:
         mean_method=fields.text("mean_method", ""),
         mean_reason=fields.text("mean_reason", ""),
         maximum=fields.bound("maximum"),
-        quantiles=tuple(
-            view.Quantile(quantile.plain("level") or 0.0, upper)
-            for quantile in fields.all_of("quantiles")
-            if (upper := quantile.number("upper")) is not None
-        ),
+        quantiles=_quantiles(fields, "quantiles"),
         range=remainder.bound("range"),
         range_source=remainder.text("range_source", ""),
         range_exceeded=fields.true("range_exceeded"),
@@ -542,6 +682,29 @@ def _statistics(fields: _Fields) -> view.Statistics:
         seed=plan.whole("seed"),
         plan_sha256=fields.text("plan_sha256", ""),
         histogram=_histogram(fields.of("histogram")) if "histogram" in fields else None,
+        curve=_quantiles(fields, "curve"),
+        per_output=_per_output(fields),
+        integrated_mass=remainder.number("integrated_mass") or 0.0,
+        integrated_upper=remainder.number("integrated_upper") or 0.0,
+    )
+
+
+def _quantiles(fields: _Fields, key: str) -> tuple[view.Quantile, ...]:
+    """The quantiles that have a bound, with growing levels."""
+    found = [
+        view.Quantile(_probability(quantile, "level"), upper)
+        for quantile in fields.all_of(key)
+        if (upper := quantile.number("upper")) is not None
+    ]
+    return tuple(sorted(found, key=lambda quantile: quantile.level))
+
+
+def _per_output(fields: _Fields) -> tuple[view.OutputStatistics, ...]:
+    return tuple(
+        view.OutputStatistics(
+            output.count("output"), output.bound("maximum"), _quantiles(output, "quantiles")
+        )
+        for output in fields.all_of("per_output")
     )
 
 

@@ -97,7 +97,7 @@ def _result(
         "level": "error" if kind == "fail" else "none",  # section 3.27.10: none unless "fail"
         "message": {
             "text": _text(f"{entry.name}: {report.verdict.value}: {report.headline}. ")
-            + _text(f"{report.finding}. Claim: {claim.sentence}")
+            + _text(f"{report.finding}. Claim: {claim.sentence}. Arithmetic: {claim.numbers}")
         },
         "locations": [{"physicalLocation": {"artifactLocation": pair[0]}}],
         "relatedLocations": [{"physicalLocation": {"artifactLocation": pair[1]}}],
@@ -106,6 +106,7 @@ def _result(
             "verdict": report.verdict.value,
             "passed": report.passed,
             "cached": entry.cached,
+            "arithmetic": claim.arithmetic,
             **exact("tolerance", claim.tolerance),
             **exact("max_violation", claim.max_violation),
             **exact("bound", report.proof.bound),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, TypeAlias
@@ -10,10 +11,11 @@ import numpy as np
 
 from simcert.numerals import format_lower, format_upper, percent_lower, percent_upper
 from simcert.report.printable import printable
-from simcert.report.words import HEADLINES, HEADLINES_WITHOUT_TOLERANCE, METHODS
+from simcert.report.words import ARITHMETICS, HEADLINES, HEADLINES_WITHOUT_TOLERANCE, METHODS
 from simcert.result import ModelReference, Result
 
 if TYPE_CHECKING:
+    from simcert.bounds.layers import LayerBound
     from simcert.concentration import Concentration
     from simcert.integration import Integral
     from simcert.sampling import Statistics
@@ -64,6 +66,7 @@ def _subject(result: Result) -> Iterator[Row]:
     yield "f", _model(result.original)
     yield "g", _model(result.compressed)
     yield "R", f"{region.source}: {_count(region.boxes, 'box', 'boxes')} of {region.inputs} inputs"
+    yield "arithmetic", ARITHMETICS[result.claim.arithmetic]
 
 
 def _worst_case(result: Result) -> Iterator[Row]:
@@ -80,6 +83,13 @@ def _worst_case(result: Result) -> Iterator[Row]:
         yield "smallest ε", f"{smallest}: what was seen, and what is proved"
     if len(proof.per_output) > 1 and any(map(math.isfinite, proof.per_output)):
         yield "proved per output", "≤ " + _vector(map(format_upper, proof.per_output))
+    growth = _growth(proof.layers)
+    if growth is not None:
+        layer, times = growth
+        bound = (
+            f"|δ| ≤ {format_upper(layer.difference)}, {times:.3g} times that of the layer before"
+        )
+        yield "grows most in", f"{layer.original}: {bound}"
     if proof.concentration is not None:
         yield f"but for η = {proof.concentration.eta!r}", _concentrated(proof.concentration)
     if proof.stopped == "unavailable":
@@ -87,6 +97,19 @@ def _worst_case(result: Result) -> Iterator[Row]:
     else:
         yield "search", f"{proof.stopped}, {_count(proof.boxes, 'box', 'boxes')}"
         yield "pairing", proof.pairing
+
+
+def _growth(layers: Sequence["LayerBound"]) -> "tuple[LayerBound, float] | None":
+    """The layer whose δ is the most times that of the layer before, and how many times."""
+    return max(
+        (
+            (layer, layer.difference / before.difference)
+            for before, layer in pairwise(layers)
+            if 0.0 < before.difference < math.inf and math.isfinite(layer.difference)
+        ),
+        key=lambda pair: pair[1],
+        default=None,
+    )
 
 
 def _concentrated(found: "Concentration") -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from simcert.numerals import exact, format_lower, format_upper, percent_upper
 from simcert.report.words import (
+    ARITHMETICS,
     HEADLINES,
     HEADLINES_WITHOUT_TOLERANCE,
     METHODS,
@@ -41,6 +42,8 @@ class Network:
         parameters: None likewise.
         operators: how often each occurs.
         compression: first step first.
+        connection: how its inputs and outputs are made from the file's, in words; empty where they
+            are these.
     """
 
     name: str
@@ -49,6 +52,7 @@ class Network:
     parameters: int | None = None
     operators: Mapping[str, int] = field(default_factory=dict)
     compression: tuple[Step, ...] = ()
+    connection: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class Claim:
         """Whether d is 0 or 1."""
         return self.unit == "disagreement"
 
+    @property
+    def numbers(self) -> str:
+        """The arithmetic in words."""
+        return ARITHMETICS.get(self.arithmetic, self.arithmetic)
+
 
 @dataclass(frozen=True)
 class Box:
@@ -108,6 +117,60 @@ class Box:
     upper: tuple[float, ...]
     bound: float
     mass: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Proved max |a| and max |δ| of a layer that both networks have, over the region."""
+
+    original: str
+    compressed: str
+    neurons: int
+    magnitude: float
+    difference: float
+
+    @property
+    def name(self) -> str:
+        """Its label in the original, and in the compressed network where that is another one."""
+        same = self.original == self.compressed
+        return self.original if same else f"{self.original} / {self.compressed}"
+
+
+@dataclass(frozen=True)
+class Integral:
+    """P(d > ε) on ``boxes`` of probability at most ``mass``, by their linear bounds.
+
+    ``methods`` are what each method gives alone, ``curve`` pairs (t, bound of P(d > t) there), and
+    ``eta`` is the probability that a linear bound does not hold, not contained in the others.
+    """
+
+    boxes: int
+    mass: float
+    upper: float
+    methods: tuple[tuple[str, float], ...]
+    eta: float
+    curve: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the intervals of one tensor cost of η."""
+
+    layer: str
+    tensor: str
+    bounds: int
+    eta: float
+
+
+@dataclass(frozen=True)
+class Concentration:
+    """d ≤ ``bound`` but for a probability ``spent`` ≤ ``eta`` over the inputs, with certainty."""
+
+    eta: float
+    bound: float
+    spent: float
+    ledger: tuple[Spent, ...]
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -126,6 +189,21 @@ class Proof:
     reason: str
     pairing: str
     worst: tuple[Box, ...]
+    violated_upper: float = 1.0
+    integral: Integral | None = None
+    concentration: Concentration | None = None
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def curve(self) -> tuple[tuple[float, float], ...]:
+        """Pairs (t, p) with P(d > t) ≤ p, with certainty, from what was integrated."""
+        if self.integral is None:
+            return ()
+        outside = (self.violated_upper, self.integral.eta)
+        return tuple(
+            (t, min(1.0, math.nextafter(math.fsum((upper, *outside)), math.inf)))
+            for t, upper in self.integral.curve
+        )
 
 
 @dataclass(frozen=True)
@@ -134,6 +212,15 @@ class Quantile:
 
     level: float
     upper: float
+
+
+@dataclass(frozen=True)
+class OutputStatistics:
+    """What draws say of |f_i − g_i| of output i, about the whole region."""
+
+    output: int
+    maximum: float
+    quantiles: tuple[Quantile, ...]
 
 
 @dataclass(frozen=True)
@@ -156,8 +243,10 @@ class Histogram:
 class Statistics:
     """What draws from the undecided part established, about the whole region.
 
-    A certificate holds only what P(d > ε) follows from: ``maximum``, ``range`` and ``histogram``
-    are None there.
+    ``curve`` are quantiles that hold at once, with growing levels: a staircase above P(d > t).
+    ``integrated_mass`` is the probability of undecided boxes that are not drawn from, because
+    integrated linear bounds leave P(d > ε) ≤ ``integrated_upper`` there. A certificate has no
+    ``range`` and no mean.
     """
 
     method: str
@@ -182,6 +271,10 @@ class Statistics:
     seed: int | None
     plan_sha256: str
     histogram: Histogram | None
+    curve: tuple[Quantile, ...] = ()
+    per_output: tuple[OutputStatistics, ...] = ()
+    integrated_mass: float = 0.0
+    integrated_upper: float = 0.0
 
     @property
     def certainty(self) -> str:
@@ -474,6 +567,7 @@ class Entry:
             statistics = report.statistics
             found = {
                 "claim": report.claim.sentence,
+                "arithmetic": report.claim.arithmetic,
                 "original_sha256": report.original.sha256,
                 "compressed_sha256": report.compressed.sha256,
                 **exact("tolerance", report.claim.tolerance),

@@ -15,6 +15,12 @@ METHODS = {
 }
 """The inequalities in words."""
 
+ARITHMETICS = {
+    "real": "real numbers, without the rounding of a runtime",
+    "float32": "float32, as any conforming runtime computes",
+}
+"""What a claim is about, in words."""
+
 HEADLINES = {
     Verdict.PROVED: "the claim holds for every input of the region",
     Verdict.BOUNDED: "the claim holds, with certainty",

@@ -6,11 +6,13 @@ import hashlib
 import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
 import numpy as np
+import torch
 
+from simcert.bounds.layers import LayerBound, bound_layers
 from simcert.claim import Claim
 from simcert.concentration import LEAST, Concentration, applies, concentrate
 from simcert.integration import Integral, Integrator
@@ -27,10 +29,13 @@ _ATTACK_SHARE, _PILOT_SHARE, _SEARCH_SHARE = 0.1, 0.2, 0.8
 _CONCENTRATION_SHARE, _LEAST_SHARE = 0.5, 0.1
 """Where the bound but for η must be there, and what any search has behind it at least."""
 
+_LAYERS_SHARE = 0.05
+"""How much of it the bounds of single layers may take."""
+
 _ALONE_SHARE = 0.95
 """Where the search ends when nothing is drawn: the rest is for integrating what it left."""
 
-_WORK_RATE = 5e8
+_WORK_RATE = 1e9
 """Multiplications in a second of one thread that one box's inner bounds may take: a network that
 needs more is bounded more coarsely, and still within the time limit."""
 
@@ -86,10 +91,12 @@ class Findings:
         integral: Integral | None = None
         concentration: Concentration | None = None
         least = start + _LEAST_SHARE * time_limit
+        layers: tuple[LayerBound, ...] = ()
         statistics: Statistics | None = None
         looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
         search = None
         if pair.dual is not None and not refutes(candidate, claim):
+            layers = _layers(pair, _LAYERS_SHARE * time_limit)
             work = _WORK_RATE * pair.threads * time_limit
             before = start + _CONCENTRATION_SHARE * time_limit
             concentration = _concentration(pair, eta, before, work)
@@ -141,7 +148,7 @@ class Findings:
             if search is not None:
                 search.close()
         contradicted = found is not None and pair.contradicts(candidate, found.bound)
-        proof = _proof(pair, found, integral, concentration)
+        proof = replace(_proof(pair, found, integral, concentration), layers=layers)
         return cls(found, proof, statistics, _replay(pair, candidate), looks, contradicted)
 
 
@@ -186,6 +193,20 @@ def refutes(candidate: Candidate | None, claim: Claim) -> bool:
         and claim.tolerance is not None
         and claim.max_violation is None
         and candidate.divergence > claim.tolerance
+    )
+
+
+def _layers(pair: Pair, seconds: float) -> tuple[LayerBound, ...]:
+    """Bound the layers over the whole region."""
+    if pair.dual is None:
+        return ()
+    region = pair.claim.region
+    return bound_layers(
+        pair.dual,
+        torch.tensor(region.lower),
+        torch.tensor(region.upper),
+        float32=not pair.is_real,
+        deadline=time.monotonic() + seconds,
     )
 
 
