@@ -1,5 +1,6 @@
 """The compiled loops for dense chains bound what the reference bounds, to rounding."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -72,6 +73,27 @@ def test_the_loops_agree_with_the_reference(sizes: list[int], noise: float, scal
         loops.bound(lower, middle, second.inherited),
     )
     torch.testing.assert_close(again[1].upper, again[0].upper, rtol=1e-6, atol=1e-8)
+
+
+def test_layers_without_an_active_neuron() -> None:
+    """Where all neurons of a layer are 0 in both networks, the outputs are constants."""
+    f, g = program([3, 9, 9, 9, 2], 1), program([3, 9, 9, 9, 2], 1, 0.1)
+    f, g = (
+        Program(
+            tuple(replace(s, bias=s.bias - 50.0) if i == 3 else s for i, s in enumerate(p.steps))
+        )
+        for p in (f, g)
+    )
+    dual = align(f, g)
+    layers = layers_of(dual)
+    assert layers is not None
+    rows = functions(2, 5)
+    lower, upper = boxes(3, 12, 7)
+    first = Propagator(dual, *rows).bound(lower, upper)
+    second = DensePropagator(layers, *rows).bound(lower, upper)
+    assert not second.upper_slope.any()
+    torch.testing.assert_close(second.upper, first.upper, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(second.lower, first.lower, rtol=1e-9, atol=1e-12)
 
 
 def test_equal_networks_differ_by_exactly_zero() -> None:
