@@ -16,7 +16,16 @@ import numpy as np
 
 from simcert.checker.interval import Float
 from simcert.checker.linear import Convolution, Dense, Gather, Index, LinearMap
-from simcert.checker.program import Affine, Input, Network, Relu, Step
+from simcert.checker.program import (
+    Affine,
+    Input,
+    Network,
+    Product,
+    Quantiser,
+    Relu,
+    Smooth,
+    Step,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +83,14 @@ def pair_up(f: Network, g: Network) -> list[PairNode]:
 def _kind(step: Step) -> tuple[object, ...]:
     """What two steps must share to be paired."""
     maps = tuple(type(linear) for linear in step.maps) if isinstance(step, Affine) else ()
-    return type(step), step.size, maps
+    return type(step), step.size, maps, step.curve.name if isinstance(step, Smooth) else ""
 
 
 def _alike(one: Step, two: Step) -> bool:
     if isinstance(one, Affine) and isinstance(two, Affine):
         return all(m.alike(n) for m, n in zip(one.maps, two.maps, strict=True))
+    if isinstance(one, Smooth) and isinstance(two, Smooth) and one.curve is not two.curve:
+        return False
     return type(one) is type(two) and one.size == two.size
 
 
@@ -124,8 +135,16 @@ def _placed(
             raise _NoPlaceError
         return two, np.arange(two.size)
     read = [places[operand] for operand in two.operands]
-    if isinstance(two, Relu):
-        return Relu(two.operands, one.size), read[0]
+    if isinstance(two, Relu | Smooth):
+        return replace(two, size=one.size), read[0]
+    if isinstance(two, Quantiser):
+        grid = np.zeros((2, one.size))
+        grid[:, read[0]] = two.scale, two.largest
+        return Quantiser(two.operands, *grid), read[0]
+    if isinstance(two, Product):
+        if not np.array_equal(read[0], read[1]):
+            raise _NoPlaceError
+        return replace(two, size=one.size), read[0]
     if not isinstance(one, Affine) or len(one.maps) != len(two.maps):
         raise _NoPlaceError
     known = kept.get(two.name)

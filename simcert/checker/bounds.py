@@ -5,6 +5,9 @@ intervals, and bounds of c_f·a + c_g·b + c_δ·δ by one linear function of th
 
     affine   a' = W a + α,  b' = V b + β,  δ' = W δ + (W − V) b + (α − β)
     relu     lines and planes (``relu``)
+    curve    a strip around φ (``curves``), Δ' = φ'(ξ) δ
+    x·y      c_x y + c_y x − c_x c_y up to r_x r_y, with centres c and radii r of the intervals
+    rounding x up to half a step; to the same steps in both networks, and without δ, the same
     always   a − b − δ = 0, so coefficients of opposite sign move from a and b into δ
 
 All is float64; for what its rounding can do see ``interval``. For each tensor ``noise`` is γ times
@@ -27,10 +30,20 @@ import numpy as np
 
 from simcert.checker import relu
 from simcert.checker.align import PairNode, pair_up
+from simcert.checker.curves import STEEPEST, Curve
 from simcert.checker.errors import CannotCheckError
-from simcert.checker.interval import SMALL, Bool, Float, Interval, gamma
+from simcert.checker.interval import SMALL, UNIT, Bool, Float, Interval, gamma
 from simcert.checker.linear import Gather, Index, LinearMap
-from simcert.checker.program import Affine, Input, Network, Relu, Step
+from simcert.checker.program import (
+    Affine,
+    Input,
+    Network,
+    Product,
+    Quantiser,
+    Relu,
+    Smooth,
+    Step,
+)
 
 LARGEST_INPUT, LARGEST_GROWTH = 2.0**100, 2.0**200
 
@@ -43,6 +56,9 @@ _BATCH, _BATCH_NUMBERS = 64, 1 << 22
 _FLOAT32_UNIT, _FLOAT32_SMALLEST, _FLOAT32_LARGEST = 2.0**-24, 2.0**-126, 2.0**127
 _FLOAT32_EXTRA = 8
 """Roundings of one term beyond its sum's: bias, scale, division, a folded BatchNormalization."""
+
+_CURVE_ERROR = 2.0**-20
+"""Of the largest |φ| on the interval: what a runtime's elementary functions are assumed to be."""
 
 Rows = Any
 """Coefficients (rows, size): float64, or exact numbers that add and multiply alike."""
@@ -272,12 +288,19 @@ class Pair:
     def _check_lines(self, x: Interval, lines: Rows) -> None:
         """Require the lines to hold, where that is not a matter of rounding errors."""
 
+    def _check_curves(self) -> None:
+        """Say whether curves and products can be bounded in this arithmetic."""
+
     def _check_planes(self, before: Layer, planes: Rows) -> None:
         """Require the planes to hold, where that is not a matter of rounding errors."""
 
     # -- forward -----------------------------------------------------------------------------
 
     def _rule(self, step: Step | None) -> AffineRule | None:
+        if isinstance(step, Quantiser):
+            whole = Gather.move(np.arange(step.size), step.size)
+            zero = np.zeros(step.size)
+            return self._affine_rule([whole], zero, zero, rounded=False)
         if not isinstance(step, Affine):
             return None
         return self._affine_rule(step.maps, step.bias, step.bias_size, bool(step.rounded))
@@ -285,6 +308,10 @@ class Pair:
     def _difference_rule(self, node: PairNode) -> AffineRule | None:
         """Return the rule of (W − V) x + (α − β): exact numbers, or the same rounded ones."""
         f, g = node.f, node.g
+        if node.alike and isinstance(f, Quantiser):
+            none = Gather.move(np.arange(f.size), f.size, 0.0)
+            zero = np.zeros(f.size)
+            return self._affine_rule([none], zero, zero, rounded=False)
         if not (node.alike and isinstance(f, Affine) and isinstance(g, Affine)):
             return None
         maps = [m.with_weight(m.weight - n.weight) for m, n in zip(f.maps, g.maps, strict=True)]
@@ -309,6 +336,8 @@ class Pair:
             self._check_lines(_known(before.b), layer.lines_g)
             self._check_planes(before, layer.planes)
             return layer
+        if node.alike and isinstance(node.f, Smooth):
+            return self._both_smooth(node.f.curve, batch.layers[node.f_operands[0]])
         layer = Layer()
         for side in ("f", "g"):
             self._forward_alone(batch, index, side, layer)
@@ -316,6 +345,8 @@ class Pair:
             layer.d = layer.a.minus(layer.b)
             if self._difference[index] is not None:
                 self._forward_difference(batch, index, layer)
+            elif node.alike and isinstance(node.f, Product):
+                self._both_products(layer, *(batch.layers[o] for o in node.f_operands))
         return layer
 
     def _forward_alone(self, batch: Batch, index: int, side: str, layer: Layer) -> None:
@@ -328,12 +359,20 @@ class Pair:
             return
         operands = [_own(batch.layers[number], side) for number in numbers]
         noise = lines = None
-        if rule is None:
+        if isinstance(step, Smooth):
+            x, lines = self._own_smooth(step.curve, operands[0])
+        elif isinstance(step, Product):
+            x, lines, error = self._own_product(*operands)
+            layer.error = layer.error + error
+        elif rule is None:
             x, _, lines = self._own_relu(operands[0])
             self._check_lines(operands[0], lines)
         else:
             x, found, size = rule.interval(operands)
-            if self.float32:
+            if isinstance(step, Quantiser):
+                jump = self._jump(step)
+                x, found = x.widened(jump), found + jump
+            elif self.float32:
                 error = _runtime_error(step, size, operands)
                 x, found, layer.error = x.widened(error), found + error, layer.error + error
             noise = self._lift(found)
@@ -351,7 +390,82 @@ class Pair:
         d, noise = moved.plus(rest), noise + more
         if self.float32 and not self.equal:
             d, noise = d.widened(layer.error), noise + layer.error
+        if isinstance(node.f, Quantiser) and isinstance(node.g, Quantiser):
+            jump = self._jump(node.f) + self._jump(node.g)
+            if np.array_equal(node.f.scale, node.g.scale) and (not self.float32 or self.equal):
+                same = _known(before[0].d)
+                jump = np.where((same.lower == 0) & (same.upper == 0), 0.0, jump)
+            d, noise = d.widened(jump), noise + jump
         layer.d, layer.noise_d = d.meet(_known(layer.d)), self._lift(noise)
+
+    def _jump(self, step: Quantiser) -> Float:
+        """Return how far rounding to the steps moves a number, (size,)."""
+        jump = step.scale / 2 * (1 + 2.0**-40)
+        if self.float32:  # of the quotient and of the product
+            jump = jump + _FLOAT32_UNIT * 16 * step.largest + 4 * _FLOAT32_SMALLEST
+        return jump
+
+    def _own_smooth(self, curve: Curve, x: Interval) -> tuple[Interval, Rows]:
+        """Return the interval of φ(x) and the lines around it."""
+        self._check_curves()
+        image, strip = curve.image(x), curve.lines(x)
+        noise = self._relu_noise(np.abs(strip.slope) * x.size + np.abs(strip.middle) + strip.half)
+        if self.float32:
+            error = _CURVE_ERROR * image.size + 2 * _FLOAT32_SMALLEST
+            error = error + _FLOAT32_SMALLEST * curve.steepness(x)
+            image, noise = image.widened(error), noise + error
+        return image, self._lift(strip.packed(noise))
+
+    def _both_smooth(self, curve: Curve, before: Layer) -> Layer:
+        """Return δ' = φ'(ξ) δ, ξ between a and b."""
+        a, b, d = _known(before.a), _known(before.b), _known(before.d)
+        (image_a, lines_f), (image_b, lines_g) = (self._own_smooth(curve, x) for x in (a, b))
+        slope, radius = curve.slopes(a, b)
+        spread = np.where(d.size > 0, radius * d.size * (1 + 2.0**-40), 0.0)
+        noise = self._relu_noise(np.abs(slope) * d.size + spread)
+        if self.float32 and not self.equal:
+            size = image_a.size + image_b.size
+            noise = noise + _CURVE_ERROR * size + 4 * _FLOAT32_SMALLEST
+            noise = noise + _FLOAT32_SMALLEST * (curve.steepness(a) + curve.steepness(b))
+        zero = np.zeros_like(slope)
+        upper = np.stack([zero, zero, slope, spread])
+        lower = np.stack([zero, zero, slope, -spread])
+        ends = slope * d.lower, slope * d.upper
+        image_d = Interval(np.minimum(*ends), np.maximum(*ends)).widened(spread + noise)
+        planes = self._lift(relu.packed_planes(upper, lower, noise))
+        image_d = image_a.minus(image_b).meet(image_d.snapped())
+        return Layer(image_a, image_b, image_d, lines_f=lines_f, lines_g=lines_g, planes=planes)
+
+    def _own_product(self, x: Interval, y: Interval) -> tuple[Interval, Rows, Float]:
+        """Return the interval of x·y; slopes on x and y, constant and noise; a runtime's error."""
+        self._check_curves()
+        (centre_x, half_x), (centre_y, half_y) = x.halves(), y.halves()
+        corners = np.stack([s * t for s in x for t in y])
+        image = Interval(corners.min(axis=0), corners.max(axis=0)).outward()
+        noise = half_x * half_y * (1 + 8 * UNIT) + self._relu_noise(4 * x.size * y.size) + SMALL
+        noise = np.where(np.maximum(x.size, y.size) <= STEEPEST, noise, np.inf)
+        error = np.zeros_like(noise)
+        if self.float32:
+            error = 4 * _FLOAT32_UNIT * image.size + _FLOAT32_SMALLEST * (x.size + y.size + 2)
+            error = np.where(image.size < _FLOAT32_LARGEST, error, np.inf)
+        terms = np.stack([centre_y, centre_x, -centre_x * centre_y, noise + error], 1)
+        return image.widened(error), self._lift(terms), error
+
+    def _both_products(self, layer: Layer, x: Layer, y: Layer) -> None:
+        """Bound a₁ a₂ − b₁ b₂ = a₁ δ₂ + b₂ δ₁, around the centres of a₁ and b₂."""
+        first, second = _known(x.d), _known(y.d)
+        (centre_a, half_a), (centre_b, half_b) = _known(x.a).halves(), _known(y.b).halves()
+        noise = half_a * second.size + half_b * first.size
+        size = _known(x.a).size * second.size + _known(y.b).size * first.size
+        noise = noise * (1 + 8 * UNIT) + self._relu_noise(4 * size) + SMALL
+        noise = np.where((first.size == 0) & (second.size == 0), 0.0, noise)
+        noise = np.where(np.maximum(_known(x.a).size, _known(y.b).size) <= STEEPEST, noise, np.inf)
+        if self.float32 and not self.equal:
+            noise = noise + layer.error
+        zero = np.zeros_like(noise)
+        layer.planes = self._lift(np.stack([centre_b, centre_a, zero, noise], 1))
+        middle = Interval(*_scaled(centre_b, first)).plus(Interval(*_scaled(centre_a, second)))
+        layer.d = middle.widened(noise).meet(_known(layer.d))
 
     def _own_relu(self, x: Interval) -> tuple[Interval, relu.Lines, Rows]:
         """Return the interval of relu(x), the lines around it, and the lines as they are kept."""
@@ -377,21 +491,23 @@ class Pair:
 
     def _refine(self, batch: Batch, index: int) -> None:
         """Bound symbolically what intervals leave open in front of a rectifier."""
-        layer = batch.layers[index]
+        layer, bent = batch.layers[index], self._refined[index]
         if layer.a is not None:
-            layer.a = self._meet(batch, index, "f", layer.a, layer.a.unstable)
+            layer.a = self._meet(batch, index, "f", layer.a, layer.a.unstable | bent)
         if layer.a is None or layer.b is None or layer.d is None:
             if layer.b is not None:
-                layer.b = self._meet(batch, index, "g", layer.b, layer.b.unstable)
+                layer.b = self._meet(batch, index, "g", layer.b, layer.b.unstable | bent)
             return
         a, b, d = layer.a, layer.b, layer.d
         b = b.meet(a.minus(d))
-        settled = np.logical_or((a.lower >= 0) & (b.lower >= 0), (a.upper <= 0) & (b.upper <= 0))
+        settled = ~np.array(bent) & np.logical_or(
+            (a.lower >= 0) & (b.lower >= 0), (a.upper <= 0) & (b.upper <= 0)
+        )
         d = self._meet(batch, index, "d", d, ~settled & (d.lower < d.upper))
         b = b.meet(a.minus(d))
         # Where the difference is small beside a itself, a − δ bounds b as well as can be.
         coarse = d.upper - d.lower > (a.upper - a.lower) / 16
-        b = self._meet(batch, index, "g", b, b.unstable & coarse)
+        b = self._meet(batch, index, "g", b, (b.unstable | bent) & coarse)
         d = d.meet(a.minus(b))
         layer.a, layer.b, layer.d = a.meet(b.plus(d)), b.meet(a.minus(d)), d
 
@@ -468,7 +584,7 @@ class Pair:
             together = node.alike and not apart
             if not together:
                 blocks = blocks.apart()
-            if isinstance(node.f if node.f is not None else node.g, Relu) and together:
+            if isinstance(node.f if node.f is not None else node.g, Relu | Smooth) and together:
                 constant, found = self._across(batch.layers[number], blocks, box, constant)
                 parts = [(node.f_operands[0], found)]
             else:
@@ -490,15 +606,22 @@ class Pair:
         ):
             if c is None:
                 continue
-            if isinstance(step, Relu):
+            if isinstance(step, Relu | Smooth):
                 c, constant = self._along(c, _known(lines)[box], constant)
                 parts.append((operands[0], Blocks(**{side: c})))
+                continue
+            if isinstance(step, Product):
+                rows, constant = self._into(c, _known(lines)[box], constant)
+                parts += [(o, Blocks(**{side: r})) for o, r in zip(operands, rows, strict=True)]
                 continue
             own = _known(rule[number])
             constant = constant + c @ own.bias + self._weighted(abs(c), _known(noise)[box])
             found = zip(operands, own.back(c), strict=True)
             parts += [(operand, Blocks(**{side: row})) for operand, row in found]
-        if blocks.d is not None:
+        if blocks.d is not None and isinstance(node.f, Product):
+            rows, constant = self._into(blocks.d, _known(layer.planes)[box], constant)
+            parts += [(o, Blocks(d=r)) for o, r in zip(node.f_operands, rows, strict=True)]
+        elif blocks.d is not None:
             f, difference = _known(self._f[number]), _known(self._difference[number])
             constant = constant + blocks.d @ difference.bias
             constant = constant + self._weighted(abs(blocks.d), _known(layer.noise_d)[box])
@@ -507,6 +630,11 @@ class Pair:
             ):
                 parts.append((operand, Blocks(g=own_row, d=row)))
         return constant, parts
+
+    def _into(self, c: Rows, terms: Rows, constant: Rows) -> tuple[tuple[Rows, Rows], Rows]:
+        """Replace coefficients on a product by coefficients on its factors."""
+        constant = constant + self._weighted(c, terms[:, 2]) + self._weighted(abs(c), terms[:, 3])
+        return (c * terms[:, 0], c * terms[:, 1]), constant
 
     def _along(self, c: Rows, terms: Rows, constant: Rows) -> tuple[Rows, Rows]:
         """Replace coefficients on relu(x) by coefficients on x: the upper line where positive."""
@@ -554,23 +682,28 @@ def _known(value: Any) -> Any:
     return value
 
 
+def _scaled(factor: Float, x: Interval) -> tuple[Float, Float]:
+    ends = factor * x.lower, factor * x.upper
+    return np.minimum(*ends), np.maximum(*ends)
+
+
 def _own(layer: Layer, side: str) -> Interval:
     known: Interval = _known(layer.a if side == "f" else layer.b)
     return known
 
 
-def _refined(nodes: Sequence[PairNode]) -> set[int]:
-    """Return the nodes that a rectifier reads, but those next to the input.
+def _refined(nodes: Sequence[PairNode]) -> dict[int, bool]:
+    """Return the nodes that a rectifier reads, or (true) a curve or product.
 
-    One map away from the input intervals are exact.
+    But not those next to the input: one map away from it intervals are exact.
     """
     depth = [0]
-    found = set()
+    found: dict[int, bool] = {}
     for node in nodes[1:]:
         operands = {*node.f_operands, *node.g_operands}
-        bends = any(isinstance(step, Relu) for step in (node.f, node.g))
-        if bends:
-            found |= {o for o in operands if depth[o] > 1}
+        for kinds, bent in ((Relu, False), (Smooth | Product, True)):
+            if any(isinstance(step, kinds) for step in (node.f, node.g)):
+                found |= {o: bent or found.get(o, False) for o in operands if depth[o] > 1}
         depth.append(max(depth[o] for o in operands) + max(map(_mixes, (node.f, node.g))))
     return found
 
@@ -592,6 +725,11 @@ def _check_growth(steps: Sequence[Step | None], operands: Sequence[tuple[int, ..
     for step, numbers in zip(steps, operands, strict=True):
         if step is None or isinstance(step, Input):
             growth.append(1.0)
+        elif isinstance(step, Quantiser):
+            growth.append(growth[numbers[0]])
+        elif isinstance(step, Smooth | Product):
+            steep = step.curve.steepest if isinstance(step, Smooth) else STEEPEST
+            growth.append(2 * steep * sum(growth[o] for o in numbers))
         elif isinstance(step, Relu):
             growth.append(4.0 * growth[numbers[0]])
         else:

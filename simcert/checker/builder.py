@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simcert.checker.curves import Curve
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.linear import Gather, Index, LinearMap
 from simcert.checker.onnxfile import Constant
-from simcert.checker.program import Affine, Float, Input, Relu, Step
+from simcert.checker.program import Affine, Float, Input, Product, Quantiser, Relu, Smooth, Step
 
 LARGEST_TENSOR = 2**24
 """Elements of one tensor."""
@@ -44,6 +45,19 @@ class Traced:
     def moved(self, index: Index) -> Traced:
         """Return other elements of the same step."""
         return Traced(self.step, index)
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised(Traced):
+    """What QuantizeLinear makes; its elements are those that DequantizeLinear will make of it.
+
+    Attributes:
+        scale: of the quantiser, in the tensor's shape.
+        zero: its zero point, likewise.
+    """
+
+    scale: Float
+    zero: Constant
 
 
 Value = Traced | Constant
@@ -144,6 +158,24 @@ class Builder:
     def relu(self, x: Traced) -> Traced:
         """Append max(x, 0)."""
         return self._append(Relu((self.flat(x),), x.size), x.shape)
+
+    def smooth(self, x: Traced, curve: Curve) -> Traced:
+        """Append φ(x)."""
+        return self._append(Smooth((self.flat(x),), x.size, curve), x.shape)
+
+    def product(self, x: Traced, y: Traced) -> Traced:
+        """Append x · y."""
+        shape = shape_of(x, y)
+        operands = (self.flat(v.moved(np.broadcast_to(v.index, shape))) for v in (x, y))
+        return self._append(Product(tuple(operands), math.prod(shape)), shape)
+
+    def quantise(self, x: Traced, scale: Float, lower: Float, upper: Float) -> Traced:
+        """Append the nearest multiples of ``scale`` within [lower, upper], all in x's shape."""
+        above = self.maximum(x, lower)
+        over = self.relu(self.combine([(1.0, x), (-1.0, upper)], computed=False))
+        clipped = self.combine([(1.0, above), (-1.0, over)], computed=False)
+        largest = np.maximum(np.abs(lower), np.abs(upper)).reshape(-1)
+        return self._append(Quantiser((self.flat(clipped),), scale.reshape(-1), largest), x.shape)
 
     def combine(self, terms: Sequence[tuple[float, Value]], *, computed: bool = True) -> Traced:
         """Append Σ factor · value, factors ±1.

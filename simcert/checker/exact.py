@@ -206,6 +206,9 @@ class ExactPair(Pair):
             if not (above & below).all():
                 raise CannotCheckError("a line around a rectifier is wrong")
 
+    def _check_curves(self) -> None:
+        raise CannotCheckError("exact arithmetic knows no smooth functions and no products")
+
     def _check_planes(self, before: Layer, planes: Rows) -> None:
         """Require relu(a) − relu(b) to lie between the planes.
 

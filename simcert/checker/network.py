@@ -1,4 +1,4 @@
-"""The checker's own reading of an ONNX file: a network of affine steps and rectifiers.
+"""The checker's own reading of an ONNX file: a network of the steps of ``program``.
 
 Every weight is the file's own number, or (for DequantizeLinear of a constant) a product that
 float64 holds exactly, or says that it was computed (``Affine.rounded``).
@@ -27,8 +27,9 @@ def read(data: bytes) -> Network:
     builder = Builder(entry.inputs)
     values: dict[str, Value] = dict(file.constants)
     values[entry.input_name] = builder.tensor(0, entry.sample)
+    types = file.element_types
     for proto in file.nodes:
-        node = Node(proto)
+        node = Node(proto, types)
         for name in node.inputs:
             if name and name not in values:
                 raise CannotCheckError(f"{node.operator} reads {name!r} before it is made")

@@ -104,6 +104,11 @@ class File:
         return found
 
     @property
+    def element_types(self) -> dict[str, int]:
+        """The initialisers' types, as numbers of TensorProto.DataType."""
+        return {proto.text(8): proto.integer(2) for proto in self._graph.messages(5)}
+
+    @property
     def nodes(self) -> list[Message]:
         """The nodes in the order of the file.
 
@@ -189,15 +194,21 @@ def tensor(proto: Message) -> Constant:
 
 
 class Node:
-    """A node with its attributes; each must have the type that its reader asks for."""
+    """A node with its attributes; each must have the type that its reader asks for.
 
-    def __init__(self, proto: Message) -> None:
+    Args:
+        proto: of the node.
+        types: of initialisers.
+    """
+
+    def __init__(self, proto: Message, types: dict[str, int]) -> None:
         self.operator, self.domain, self.name = proto.text(4), proto.text(7), proto.text(3)
         self.inputs, self.outputs = proto.texts(1), proto.texts(2)
         attributes = proto.messages(5)
         self._attributes = {item.text(1): item for item in attributes}
         if len(self._attributes) != len(attributes):
             raise CheckError(f"{self.operator} has an attribute twice")
+        self.types = [types.get(name) for name in self.inputs]
         self._read: set[str] = set()
 
     def refused(self, what: str) -> CannotCheckError:

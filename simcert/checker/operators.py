@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
-from simcert.checker.builder import Builder, Traced, Value, digest, shape_of, spread
+from simcert.checker.builder import Builder, Quantised, Traced, Value, digest, shape_of, spread
+from simcert.checker.curves import CURVES
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.linear import Convolution, Dense, Gather, Index
 from simcert.checker.movement import MOVEMENTS, axes, moved, padded
@@ -35,6 +37,8 @@ def apply(builder: Builder, node: Node, operands: Operands) -> list[Value]:
     known = node.operator in OPERATORS or node.operator in MOVEMENTS
     if node.domain not in ("", "ai.onnx") or not known:
         raise CannotCheckError(f"the checker does not know the operator {node.operator!r}")
+    if node.operator != "DequantizeLinear" and any(isinstance(x, Quantised) for x in operands):
+        raise node.refused("of quantised numbers")
     if node.operator in MOVEMENTS:
         outputs = _move(node, operands)
     else:
@@ -178,27 +182,68 @@ def _pad(builder: Builder, node: Node, operands: Operands) -> Value:
     return builder.affine([builder.move(x, index)], outside.reshape(-1), index.shape, terms=None)
 
 
-def _dequantize(_builder: Builder, node: Node, operands: Operands) -> Value:
-    """(x − zero point) · scale of a constant: exact in float64 up to 29 bits."""
-    x, scale, zero = _constant(node, operands, 0), _weights(node, operands, 1), None
-    if len(operands) > 2:
-        zero = _given(node, operands, 2)
-    axis = node.integer("axis", 1)
-    if x.dtype != np.int64 or node.integer("block_size", 0):
-        raise node.refused("of a form with blocks or floats")
-    shape = [1] * x.ndim
+_CODES = {2: (0, 255), 3: (-128, 127), 4: (0, 65_535), 5: (-32_768, 32_767)}
+"""The least and the greatest number of each type that QuantizeLinear may make."""
+
+
+def _grid(
+    node: Node, operands: Operands, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return scale and zero point of a tensor's elements, in its shape."""
+    scale, zero = _weights(node, operands, 1), _given(node, operands, 2)
+    axis, rank = node.integer("axis", 1), len(shape)
+    if node.integer("block_size", 0):
+        raise node.refused("with blocks")
+    along = [1] * rank
     if scale.ndim == 1 and scale.size > 1:
-        if not -x.ndim <= axis < x.ndim or x.shape[axis] != scale.size:
+        if not -rank <= axis < rank or shape[axis] != scale.size:
             raise node.refused(f"along axis {axis}")
-        shape[axis] = scale.size
+        along[axis] = scale.size
     elif scale.size != 1:
         raise node.refused("with blocks")
-    shifted = x - (0 if zero is None else zero.reshape(shape if zero.size > 1 else ()))
+    if (scale.astype(np.float32) != scale).any() or not (scale > 0).all():
+        raise node.refused("with a scale of type float64, or one that is not positive")
+    zero = np.zeros(1, dtype=np.int64) if zero is None else zero
+    if zero.size not in (1, scale.size) or zero.dtype != np.int64:
+        raise node.refused("with another form of zero points")
+    found = (
+        np.broadcast_to(values.reshape(along if values.size > 1 else [1] * rank), shape)
+        for values in (scale, zero)
+    )
+    return next(found).astype(np.float64), next(found).astype(np.int64)
+
+
+def _dequantize(_builder: Builder, node: Node, operands: Operands) -> Value:
+    """(x − zero point) · scale of a constant, exact in float64 up to 29 bits; of codes, as made."""
+    x = operands[0]
+    if isinstance(x, Quantised):
+        scale, zero = _grid(node, operands, x.shape)
+        if (scale != x.scale).any() or (zero != x.zero).any():
+            raise node.refused("with other parameters than its quantiser")
+        return x.moved(x.index)
+    x = _constant(node, operands, 0)
+    scale, zero = _grid(node, operands, x.shape)
+    if x.dtype != np.int64:
+        raise node.refused("of floats")
+    shifted = x - zero
     if shifted.size and np.abs(shifted).max() >= 2**29:
         raise node.refused("of numbers that are too large to be exact")
-    if (scale.astype(np.float32) != scale).any():
-        raise node.refused("with a scale of type float64")
-    return shifted.astype(np.float64) * scale.reshape(shape if scale.size > 1 else ())
+    return shifted.astype(np.float64) * scale
+
+
+def _quantize(builder: Builder, node: Node, operands: Operands) -> Value:
+    """The multiple of scale that DequantizeLinear will make; its code is saturated."""
+    x = _traced(node, operands)
+    scale, zero = _grid(node, operands, x.shape)
+    node.integer("saturate", 1)
+    kind = (
+        node.types[2] if _given(node, operands, 2) is not None else node.integer("output_dtype", 2)
+    )
+    if kind not in _CODES or node.integer("output_dtype", kind) not in (0, kind):
+        raise node.refused(f"to type {kind}")
+    lower, upper = (scale * (code - zero) for code in _CODES[kind])
+    made = builder.quantise(x, scale, lower, upper)
+    return Quantised(made.step, made.index, scale, zero)
 
 
 # -- affine ----------------------------------------------------------------------------------
@@ -213,12 +258,21 @@ def _sum(builder: Builder, node: Node, operands: Operands) -> Value:
 
 
 def _multiply(builder: Builder, node: Node, operands: Operands) -> Value:
+    x, y = operands
+    if isinstance(x, Traced) and isinstance(y, Traced):
+        return builder.product(x, y)
     turned = isinstance(operands[1], Traced)
     x = _traced(node, operands, int(turned))
     return builder.scale(x, _weights(node, operands, int(not turned)))
 
 
 def _divide(builder: Builder, node: Node, operands: Operands) -> Value:
+    numerator, denominator = operands
+    if isinstance(denominator, Traced):
+        inverse = builder.smooth(denominator, CURVES["Reciprocal"])
+        if isinstance(numerator, Traced):
+            return builder.product(numerator, inverse)
+        return builder.scale(inverse, _weights(node, operands, 0))
     x, divisor = _traced(node, operands), _weights(node, operands, 1)
     if not divisor.all():
         raise node.refused("by zero")
@@ -538,6 +592,10 @@ def _extremum(builder: Builder, node: Node, operands: Operands) -> Value:
     return result
 
 
+def _smooth(builder: Builder, node: Node, operands: Operands) -> Value:
+    return builder.smooth(_traced(node, operands), CURVES[node.operator])
+
+
 OPERATORS: dict[str, Callable[[Builder, Node, Operands], Value]] = {
     "Abs": _absolute,
     "Add": _sum,
@@ -563,6 +621,7 @@ OPERATORS: dict[str, Callable[[Builder, Node, Operands], Value]] = {
     "Neg": _negate,
     "PRelu": _leaky,
     "Pad": _pad,
+    "QuantizeLinear": _quantize,
     "ReduceMax": _reduce_max,
     "ReduceMean": _reduce_mean,
     "ReduceSum": _reduce_mean,
@@ -570,5 +629,6 @@ OPERATORS: dict[str, Callable[[Builder, Node, Operands], Value]] = {
     "Shape": _shape,
     "Sub": _sum,
     "Sum": _sum,
+    **dict.fromkeys(CURVES, _smooth),
 }
 """How each operator is written, beside the movements."""

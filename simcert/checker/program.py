@@ -1,7 +1,8 @@
-"""A network as the checker reads it: affine steps and rectifiers, exact over the reals.
+"""A network as the checker reads it: affine steps, rectifiers, quantisers, curves, products.
 
 LeakyRelu is x − r + α-fold: with r = relu(x), r + α (x − r); Clip to [l, u] is l + relu(x − l)
-− relu(x − u); max(a, b) is b + relu(a − b). Step i makes the flat tensor i, tensor 0 is the input.
+− relu(x − u); max(a, b) is b + relu(a − b); a quantiser clips first. Step i makes the flat tensor
+i, tensor 0 is the input.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simcert.checker.curves import Curve
 from simcert.checker.linear import LinearMap
 
 Float = NDArray[np.float64]
@@ -73,7 +75,51 @@ class Relu:
         return np.maximum(operands[0], 0.0)
 
 
-Step = Input | Affine | Relu
+@dataclass(frozen=True, eq=False)
+class Quantiser:
+    """The nearest multiple of ``scale`` (size,), of numbers within its range; 0 where that is 0."""
+
+    operands: tuple[int, ...]
+    scale: Float
+    largest: Float
+    """(size,) the greatest absolute number of the range."""
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return len(self.scale)
+
+    def evaluate(self, operands: list[Float]) -> Float:
+        """Return the result for rows of the operand."""
+        return np.asarray(np.rint(operands[0] / self.scale) * self.scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Smooth:
+    """φ(x), element by element."""
+
+    operands: tuple[int, ...]
+    size: int
+    curve: Curve
+
+    def evaluate(self, operands: list[Float]) -> Float:
+        """Return the result for rows of the operand."""
+        return self.curve.value(operands[0])
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """x · y, element by element."""
+
+    operands: tuple[int, ...]
+    size: int
+
+    def evaluate(self, operands: list[Float]) -> Float:
+        """Return the result for rows of the operands."""
+        return operands[0] * operands[1]
+
+
+Step = Input | Affine | Relu | Quantiser | Smooth | Product
 
 
 @dataclass(frozen=True, eq=False)

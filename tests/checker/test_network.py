@@ -103,10 +103,12 @@ def test_a_bias_that_someone_else_reads_without_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "node",
     [
-        helper.make_node("Sigmoid", ["x"], ["y"]),
+        helper.make_node("Sinh", ["x"], ["y"]),
         helper.make_node("Relu", ["x"], ["y"], domain="other"),
-        helper.make_node("Mul", ["x", "x"], ["y"]),
-        helper.make_node("Div", ["w", "x"], ["y"]),
+        helper.make_node("Pow", ["x", "w"], ["y"]),
+        helper.make_node("MatMul", ["x", "x"], ["y"]),
+        helper.make_node("QuantizeLinear", ["x", "w"], ["y"]),
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "s", "z"]),
         helper.make_node("MatMul", ["w", "x"], ["y"]),
         helper.make_node("Gemm", ["x", "w"], ["y"], transA=1),
         helper.make_node("Gemm", ["x", "w"], ["y"], alpha=0.5, gamma=1.0),
