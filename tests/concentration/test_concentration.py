@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from networks import random_mlp
@@ -28,11 +29,23 @@ DRAWS = 10_000
 class Pair:
     """Two files, as a dual program and as runs in ONNX Runtime."""
 
-    def __init__(self, folder: Path, sizes: tuple[int, ...], seed: int, noise: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sizes: tuple[int, ...],
+        seed: int,
+        noise: float,
+        activation: str = "Relu",
+    ) -> None:
         paths = (
             random_mlp(folder / "f.onnx", sizes, seed),
             random_mlp(folder / "g.onnx", sizes, seed, noise),
         )
+        for path in paths:
+            model = onnx.load(path)
+            for node in model.graph.node:
+                node.op_type = activation if node.op_type == "Relu" else node.op_type
+            onnx.save(model, path)
         models = [load(path) for path in paths]
         programs = [lower(model.graph) for model in models]
         self.f, self.g = programs
@@ -202,6 +215,37 @@ def test_a_mixture_has_the_greatest_of_its_boxes_and_their_weighted_ledger(tmp_p
     assert found.spent <= 0.01
     counts = [sum(share.bounds for share in one.shares) for one in (*single, found)]
     assert counts[2] == counts[0] + counts[1]
+
+
+@pytest.mark.parametrize("activation", ["Tanh", "Sigmoid"])
+def test_smooth_functions(tmp_path: Path, activation: str) -> None:
+    pair = Pair(tmp_path, (50, 10, 10, 3), 12, noise=0.05, activation=activation)
+    claim = Claim(region(50, 12), arithmetic="real")
+    found = concentrate(pair.dual, claim, np.float32, 0.01)
+    d = np.abs(pair.differences(drawn(claim, 12))).max(axis=1)
+    assert not too_often(int((d > found.bound).sum()), DRAWS, found.spent)
+    assert found.bound < 0.7 * hard(pair, claim)
+
+
+def test_a_law_that_keeps_to_the_centre_gives_a_smaller_bound(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, (60, 10, 10, 3), 10, noise=0.05)
+    laws = Uniform(), TruncatedNormal(1.0), TruncatedNormal(0.3)
+    bounds = [
+        concentrate(pair.dual, Claim(region(60, 10), law), np.float32, 1e-3).bound for law in laws
+    ]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[2] < 0.9 * bounds[0]
+
+
+def test_inputs_are_rounded_before_the_networks_see_them(tmp_path: Path) -> None:
+    """Boxes of one unit in the last place: what is drawn lies on the corners, which vary more."""
+    pair = Pair(tmp_path, (200, 2), 11, noise=0.05)
+    corner = np.full((1, 200), 2.0**20)
+    unit = Region.from_boxes(corner, corner + 2.0**-3, source="units in the last place")
+    claim = Claim(unit, arithmetic="real")
+    found = concentrate(pair.dual, claim, np.float32, 1e-3)
+    d = np.abs(pair.differences(drawn(claim, 11))).max(axis=1)
+    assert not too_often(int((d > found.bound).sum()), DRAWS, found.spent)
 
 
 def test_inputs_that_do_not_move(tmp_path: Path) -> None:
