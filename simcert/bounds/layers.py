@@ -86,7 +86,7 @@ def bound_layers(
     propagator = Propagator(dual, absent, absent, difference, float32=float32, work=work)
     hull = lower.amin(0, keepdim=True), upper.amax(0, keepdim=True)
     try:
-        bounds = propagator.bound(*hull, deadline=deadline)
+        bounds = propagator.bound(*hull, None, deadline)
     except OutOfTimeError:
         return ()
     # A runtime may flush either network's tensor to zero; see `Propagator`.

@@ -18,6 +18,7 @@ HEIGHT = 132
 
 _MARGIN = 1.06
 _FAR = 6.0  # a mark this many times further than the data is put at the edge, as further away
+_MOST_TICKS = 5  # along the axis of a curve
 _LEVELS = (0.5, 0.99, 0.999)  # quantiles that are marked
 _ROW = 21  # pixels between the labels of two marks
 
@@ -187,37 +188,51 @@ class Curve:
 
 
 def curve(report: Report) -> Curve | None:
-    """The picture of P(d > t); None where there are fewer than two points."""
-    kinds = staircases(report)
-    if report.claim.yes_or_no or max(map(len, kinds.values()), default=0) < 2:
-        return None
-    tolerance, allowed = report.claim.tolerance, report.claim.max_violation
-    right = max(t for points in kinds.values() for t, _ in points) * _MARGIN
-    shown = tolerance is not None and tolerance <= _FAR * right
-    right = max(right, (tolerance or 0.0) * _MARGIN) if shown else right
-    seen = [p for points in kinds.values() for _, p in points if p > 0.0]
-    least = min([*seen, *([allowed] if allowed else [])], default=0.1)
-    decades = max(1, math.ceil(-math.log10(max(least, 1e-12)) - 1e-9))
-    if right <= 0.0:
-        return None
+    """The picture of P(d > t); None where there are fewer than two points.
 
-    def height(p: float) -> float:
+    Both scales are logarithmic: what draws say ends where what is integrated begins.
+    """
+    kinds = staircases(report)
+    points = [point for some in kinds.values() for point in some]
+    if report.claim.yes_or_no or not any(t > 0.0 for t, _ in points) or len(points) < 2:
+        return None
+    tolerance, allowed = report.claim.tolerance or 0.0, report.claim.max_violation or 0.0
+    marked = [t for t, _ in points if t > 0.0]
+    marked += [tolerance] if min(marked) / _FAR <= tolerance <= max(marked) * _FAR else []
+    left, right = min(marked) / 1.5, max(marked) * 1.5
+    least = min(p for p in [1.0, allowed, *(p for _, p in points)] if p > 0.0)
+    decades = max(1, math.ceil(-math.log10(max(least, 1e-12)) - 1e-9))
+
+    def across(t: float) -> float:
+        return 100.0 * math.log(max(t, left) / left) / math.log(right / left)
+
+    def down(p: float) -> float:
         return HEIGHT * min(1.0, -math.log10(max(p, 1e-300)) / decades)
 
-    step = -(-decades // 4)
     return Curve(
         stairs=tuple(
-            stair
-            for kind, points in kinds.items()
-            for stair in _stairs(kind, points, right, height)
+            stair for kind, some in kinds.items() for stair in _stairs(kind, some, across, down)
         ),
-        ticks=tuple(_ticks(right)),
-        levels=tuple((height(10.0**-k), f"{10.0**-k:.6g}") for k in range(0, decades + 1, step)),
-        tolerance=100.0 * tolerance / right if shown and tolerance is not None else None,
-        allowed=height(allowed) if allowed else None,
+        ticks=tuple((across(t), f"{t:.6g}") for t in _round_numbers(left, right)),
+        levels=tuple(
+            (down(10.0**-k), f"{10.0**-k:.6g}") for k in range(0, decades + 1, -(-decades // 4))
+        ),
+        tolerance=across(tolerance) if tolerance in marked else None,
+        allowed=down(allowed) if allowed else None,
         height=HEIGHT,
         total=HEIGHT + 34.0,
     )
+
+
+def _round_numbers(left: float, right: float) -> list[float]:
+    """Numbers 1, 2 or 5 times a power of ten, or fewer of them, at most about five."""
+    first, last = math.floor(math.log10(left)), math.ceil(math.log10(right))
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        found = [f * 10.0**k for k in range(first, last + 1) for f in factors]
+        found = [t for t in found if left <= t <= right]
+        if len(found) <= _MOST_TICKS:
+            return found
+    return found[:: -(-len(found) // _MOST_TICKS)]
 
 
 def staircases(report: Report) -> dict[str, tuple[tuple[float, float], ...]]:
@@ -232,23 +247,18 @@ def staircases(report: Report) -> dict[str, tuple[tuple[float, float], ...]]:
 def _stairs(
     kind: str,
     points: Sequence[tuple[float, float]],
-    right: float,
-    height: Callable[[float], float],
+    across: Callable[[float], float],
+    down: Callable[[float], float],
 ) -> Iterator[Stair]:
-    """Nothing is said of d below the first point, and what holds there holds further right too."""
+    """Nothing is said of d below the first point; what holds at one holds further right too."""
+    steps = [(0.0, 1.0), *points, (math.inf, points[-1][1])]
     least = 1.0
-    steps = [(0.0, 1.0), *points, (right, points[-1][1])]
     for (t, p), (following, then) in pairwise(steps):
         least = min(least, p)
-        if following > t:
-            yield Stair(
-                x=100.0 * t / right,
-                end=100.0 * following / right,
-                y=height(least),
-                drop=height(min(least, then)),
-                kind=kind,
-                title=f"P(d > {t:.4g}) ≤ {format_upper(least)}",
-            )
+        end = 100.0 if math.isinf(following) else across(following)
+        if end > across(t):
+            title = f"P(d > {t:.4g}) ≤ {format_upper(least)}"
+            yield Stair(across(t), end, down(least), down(min(least, then)), kind, title)
 
 
 @dataclass(frozen=True)

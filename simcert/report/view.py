@@ -277,6 +277,11 @@ class Statistics:
     integrated_upper: float = 0.0
 
     @property
+    def stated(self) -> tuple[Quantile, ...]:
+        """The quantiles of the curve; of equal bounds the highest level, which implies the rest."""
+        return tuple({q.upper: q for q in self.curve}.values())
+
+    @property
     def certainty(self) -> str:
         """How sure the statements are, in words."""
         if self.confidence == 1.0:
