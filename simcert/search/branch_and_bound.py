@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
 
 from simcert.bounds import OutOfTimeError, RowBounds
@@ -169,6 +170,8 @@ class BranchAndBound:
         try:
             stopped = self._search(deadline, max_boxes, progress)
         except KeyboardInterrupt:
+            if self._settling:
+                raise  # half of a batch is written down: nothing can be said
             stopped = "interrupted"
         except OutOfTimeError:
             stopped = "time limit"
@@ -334,7 +337,20 @@ class BranchAndBound:
         self._current = Boxes.concatenated([self._none, *bounded]) if lost else boxes
         if not bounded:
             return None
-        return RowBounds.joined([bounds for bounds in answers if bounds is not None])
+        joined = RowBounds.joined([bounds for bounds in answers if bounds is not None])
+        return self._tuned(joined, deadline) if job.part is None else joined
+
+    def _tuned(self, bounds: RowBounds, deadline: float) -> RowBounds:
+        """Tune slopes and planes on boxes of a wide network, unless their bounds settle them."""
+        above = self._claim.divergence.upper(bounds.lower.numpy(), bounds.upper.numpy())
+        if (above <= self._limit()).all():
+            return bounds
+        lower, upper = torch.as_tensor(self._current.lower), torch.as_tensor(self._current.upper)
+        try:
+            own = self._job.tuner.bound(lower, upper, bounds.inherited, deadline)
+        except OutOfTimeError:
+            return bounds
+        return bounds.tightened(own)._replace(triples=[])
 
     def _settle(self, bounds: RowBounds) -> None:
         """Close, mark as violated, or split the boxes of ``_current``."""

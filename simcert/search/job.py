@@ -36,6 +36,10 @@ class Part(NamedTuple):
         return cls(boxes.lower, boxes.upper, boxes.inherited)
 
 
+_TUNING_STEPS = 20
+"""Of gradient descent on the relaxations of wide networks, where splitting inputs is hopeless."""
+
+
 class Job:
     """Bounds the linear functions that a divergence needs, on parts of a region.
 
@@ -78,6 +82,18 @@ class Job:
             *self._functions,
             float32=self._float32,
             work=self._work,
+            parallel=self._parallel,
+        )
+
+    @cached_property
+    def tuner(self) -> Propagator:
+        """What bounds a pair of wide networks more tightly, with slopes and planes by gradient."""
+        return Propagator(
+            self._dual,
+            *self._functions,
+            float32=self._float32,
+            work=self._work,
+            steps=_TUNING_STEPS,
             parallel=self._parallel,
         )
 
