@@ -407,9 +407,7 @@ def _tensor(fields: _Fields) -> TensorInfo:
 
 
 def _input_map(fields: _Fields) -> InputMap:
-    source, dash, target = fields.text("layout", "", limit=_MAX_LABEL).partition("-")
-    if bool(dash) != bool(source and target):
-        raise ReportError(f"{fields.where}: layout must be two layouts with a dash between them")
+    source, _, target = fields.text("layout", "", limit=_MAX_LABEL).partition("-")
     return InputMap(
         scale=_hexes(fields, "scale"),
         offset=_hexes(fields, "offset"),

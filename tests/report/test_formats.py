@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import math
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -12,8 +13,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from schemas import check_junit, check_sarif
 
+from simcert.bounds.layers import LayerBound
+from simcert.concentration import Concentration, Share
+from simcert.integration import Integral
 from simcert.report import github, junit, markdown, sarif, summary
 from simcert.report import html as html_report
+from simcert.report import text as text_report
 from simcert.report.formats import OF_ONE, OF_SEVERAL
 from simcert.report.printable import printable
 from simcert.report.reading import of_result
@@ -42,6 +47,17 @@ HOSTILE = [
 ]
 
 
+def interface(text: str) -> dict[str, object]:
+    """Two files whose tensors are named ``text``."""
+    tensor = {"name": text, "shape": [1, 4], "type": "uint8"}
+    scaled = {"scale": [(2.0).hex()], "offset": [(0.5).hex()], "axis": None, "shape": None}
+    return {
+        "inputs": [{**tensor, "map": {**scaled, "layout": "nhwc-nchw"}}],
+        "outputs": [tensor, tensor],
+        "selected": None,
+    }
+
+
 def poisoned(result: Result, text: str) -> Result:
     """The result of files in which every name and every message is ``text``."""
     model = replace(
@@ -49,6 +65,7 @@ def poisoned(result: Result, text: str) -> Result:
         path=f"folder/{text}",
         operators={text: 3},
         compression=({"method": text, "parameters": {text: text}, "seed": 1},),
+        interface=interface(text),
     )
     names = (text,) * result.claim.region.inputs
     region = replace(result.claim.region, source=text, names=names, units=names)
@@ -57,7 +74,17 @@ def poisoned(result: Result, text: str) -> Result:
         claim=replace(result.claim, region=region),
         original=model,
         compressed=model,
-        proof=replace(result.proof, reason=text, pairing=text),
+        proof=replace(
+            result.proof,
+            reason=text,
+            pairing=text,
+            integral=Integral(3, 0.125, 0.1, ((text, 0.1),), ((0.05, 0.1), (0.06, 0.01))),
+            concentration=Concentration(0.2, 0.06, (), (Share(text, text, 3, 0.1),)),
+            layers=(
+                LayerBound(text, text, 8, 2.0, 0.1),
+                LayerBound(text, f"{text}b", 8, math.inf, 0.2),
+            ),
+        ),
         witness=None if result.witness is None else replace(result.witness, runtime=text),
         explanation=(text,),
         assumptions=(text,),
@@ -205,3 +232,30 @@ def test_findings_are_rounded_outward(result: Result, verdict: Verdict) -> None:
         Verdict.INCONCLUSIVE: "d ≤ 0.07001 is proved, at most 12.5 % undecided",
     }[verdict]
     assert report.finding == finding
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_in_the_text_moves_the_cursor(result: Result, text: str) -> None:
+    page = text_report.render(poisoned(result, text))
+    assert all(char == "\n" or char.isprintable() for char in page)
+
+
+@pytest.mark.parametrize("form", [*OF_ONE, *OF_SEVERAL])
+@pytest.mark.parametrize(
+    ("arithmetic", "words"), [("real", "real numbers"), ("float32", "float32, as any conforming")]
+)
+def test_every_format_names_the_arithmetic(
+    result: Result, form: str, arithmetic: str, words: str
+) -> None:
+    result = replace(result, claim=replace(result.claim, arithmetic=arithmetic))
+    assert words in written(form, result, "name")
+    assert words in " ".join(text_report.render(result).split())
+    assert result.to_dict()["claim"]["arithmetic"] == arithmetic
+
+
+@pytest.mark.parametrize("form", ["html", "markdown"])
+def test_input_maps_and_layers_are_shown(result: Result, form: str) -> None:
+    page = written(form, result, "name").replace("\\", "")
+    assert "input name: nhwc → nchw, × 2, + 0.5, rounded to uint8; outputs name, name" in page
+    assert "name / nameb" in page
+    assert "≤ 0.2001" in page or "≤ 0.2" in page

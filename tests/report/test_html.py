@@ -7,13 +7,14 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from simcert.report import html, plots
-from simcert.report.reading import of_result
+from simcert.report.reading import of_result, parse
 from simcert.report.view import Report, Shares
 from simcert.result import Proof, Result, Verdict
 
@@ -52,6 +53,39 @@ def test_the_numbers_behind_the_pictures_are_exact(certified: Result) -> None:
     assert shares["proved"] == certified.proof.proved_mass
 
 
+def test_the_curve_and_the_layers_are_drawn(certified: Result, certificate: dict) -> None:
+    page = html.render(of_result(certified))
+    found = {
+        (float.fromhex(row[2]), float.fromhex(row[4])) for row in table(page, "simcert-curve.csv")
+    }
+    curve = certified.statistics.curve
+    assert found >= {(q.upper, 1.0 - q.level) for q in curve if q.upper is not None} != set()
+    rows = table(page, "simcert-layers.csv")
+    assert [float.fromhex(row[6]) for row in rows] == [x.difference for x in certified.proof.layers]
+    assert len(rows) == 3
+    of_outputs = table(page, "simcert-output-quantiles.csv")
+    assert {int(row[0]) for row in of_outputs} == {0, 1, 2}
+    alone = html.render(parse(json.dumps(certificate).encode(), "certificate"))
+    assert table(alone, "simcert-divergences.csv") == table(page, "simcert-divergences.csv")
+    assert "How rarely d is larger" in alone
+    assert "tolerance ε = 0.05" in alone
+
+
+def test_the_staircase_falls_and_stays_above_what_is_stated(certified: Result) -> None:
+    report = of_result(certified)
+    picture = plots.curve(report)
+    stairs = [stair for stair in picture.stairs if stair.kind == "certified"]
+    assert all(one.end == other.x for one, other in pairwise(stairs))
+    assert all(one.drop == other.y >= one.y for one, other in pairwise(stairs))
+    assert (stairs[0].x, stairs[0].y, stairs[-1].end) == (0.0, 0.0, 100.0)
+
+
+def test_cells_are_no_formulas(certified: Result) -> None:
+    layers = (replace(certified.proof.layers[0], original="=cmd|' /C calc'!A0"),)
+    page = html.render(of_result(replace(certified, proof=replace(certified.proof, layers=layers))))
+    assert table(page, "simcert-layers.csv")[0][0].startswith("'=")
+
+
 def test_it_needs_nothing_from_outside(certified: Result) -> None:
     page = html.render(of_result(certified))
     assert "default-src 'none'" in page
@@ -82,8 +116,6 @@ def test_without_proof_draws_and_tolerance(result: Result) -> None:
 
 
 def test_a_certificate_has_a_page(certificate: dict) -> None:
-    from simcert.report.reading import parse
-
     page = html.render(parse(json.dumps(certificate).encode(), "certificate"))
     assert "issued 2026-01-02" in page
     assert "simcert check CERTIFICATE" in page

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from simcert.concentration import Concentration, Share
+from simcert.integration import Integral
 from simcert.report.reading import ReportError, load, of_result, parse
 from simcert.result import Proof, Result, Verdict
 
@@ -108,6 +110,72 @@ def test_wrong_documents_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("proof.layers", [{"original": 1}], "original must be text"),
+        ("proof.layers", [{"original": "a", "compressed": "a", "neurons": -1}], "neurons"),
+        ("proof.integral", {"boxes": 1}, "mass"),
+        ("proof.concentration", {"eta": 2.0, "eta_hex": "0x1p+1"}, "eta"),
+        ("compressed.interface", {"inputs": [{"name": "x", "type": "O"}]}, "element type"),
+        ("compressed.interface", {"inputs": [], "selected": [1]}, "list of texts"),
+    ],
+)
+def test_wrong_parts_are_refused(result: Result, path: str, value: object, message: str) -> None:
+    document = result.to_dict()
+    change(path, value)(document)
+    with pytest.raises(ReportError, match=message):
+        read(document)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("scale", ["two"], "hexadecimal"),
+        ("scale", [2.0], "hexadecimal"),
+        ("scale", ["nan"], "finite"),
+        ("scale", ["0x1p+0", "0x1p+1"], "axis"),
+        ("layout", "nhwc", "same letters"),
+        ("layout", "nhhc-nchw", "twice"),
+    ],
+)
+def test_wrong_input_maps_are_refused(
+    result: Result, key: str, value: object, message: str
+) -> None:
+    made = {"scale": ["0x1p+0"], "offset": ["0x0p+0"], "axis": None, "layout": None, key: value}
+    document = result.to_dict()
+    document["compressed"]["interface"] = {
+        "inputs": [{"name": "x", "type": "float32", "map": made}],
+        "outputs": [],
+    }
+    with pytest.raises(ReportError, match=message):
+        read(document)
+
+
+def test_a_bound_that_nothing_bears_out_is_refused(result: Result) -> None:
+    integral = Integral(3, 0.125, 0.0625, curve=((0.05, 0.0625),), eta=0.03125)
+    proof = replace(result.proof, violated_upper=0.125, integral=integral)
+    document = replace(result, proof=proof).to_dict()
+    assert read(document).proof.violation_upper == proof.violation_upper < 0.25
+    assert read(document).proof.curve == ((0.05, proof.violation_upper),)
+    below = math.nextafter(proof.violation_upper, 0.0)
+    document["proof"] |= {"violation_upper": below, "violation_upper_hex": below.hex()}
+    with pytest.raises(ReportError, match="bears out"):
+        read(document)
+
+
+@pytest.mark.parametrize(("bound", "upper"), [(0.05, 0.1), (0.06, 0.25)])
+def test_a_bound_but_for_eta_counts_only_within_the_tolerance(
+    result: Result, bound: float, upper: float
+) -> None:
+    shares = (Share("a", "original", 3, 0.1),)
+    found = Concentration(0.2, bound, (), shares, tolerance=result.claim.tolerance)
+    proof = replace(result.proof, violated_upper=0.125, concentration=found)
+    report = read(replace(result, proof=proof).to_dict())
+    assert report.proof.violation_upper == pytest.approx(upper)
+    assert report.proof.concentration.ledger[0].eta == 0.1
+
+
+@pytest.mark.parametrize(
     ("verdict", "passed"), [("proved", True), ("bounded", True), ("certified", True)]
 )
 def test_a_verdict_needs_its_numbers(result: Result, verdict: str, passed: bool) -> None:
@@ -150,9 +218,24 @@ def test_a_certificate_and_its_signed_form(certificate: dict, certified: Result)
     assert read(envelope) == report
 
 
+def test_a_certificate_alone_has_the_divergences(certificate: dict, certified: Result) -> None:
+    found, drawn = read(certificate).statistics, certified.statistics
+    assert found.maximum == drawn.maximum
+    assert found.histogram.counts == drawn.histogram.counts
+    stated = [(q.level, q.upper) for q in drawn.curve if q.upper is not None]
+    assert [(q.level, q.upper) for q in found.curve] == stated != []
+    assert [output.output for output in found.per_output] == [0, 1, 2]
+
+
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
+        ("predicate.sampling.divergences", None, "object"),
+        (
+            "predicate.sampling.divergences.curve",
+            [{"level": 2.0, "upper": 1.0, "upper_hex": "0x1p+0"}],
+            "level must be a probability",
+        ),
         ("predicate.guarantee.kind", "refuted", "cannot have"),
         ("predicate.guarantee.kind", "proved", "must rest on"),
         ("predicate.claim.tolerance_hex", "0x1p+0", "tolerance_hex"),

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simcert.bounds.layers import LayerBound
 from simcert.report.text import render
 from simcert.result import Proof, Result, Verdict
 
@@ -83,3 +84,10 @@ def test_without_a_tolerance_nothing_passes(result: Result, verdict: Verdict) ->
 def test_a_single_infinity_is_no_number(result: Result) -> None:
     text = render(replace(result, proof=replace(result.proof, per_output=(math.inf, 0.5))))
     assert "≤ inf, 0.5" in text
+
+
+def test_the_layer_of_greatest_growth_is_named(result: Result) -> None:
+    differences = ("a", 0.0), ("b", 0.5), ("c", 1.0), ("d", 4.0), ("e", math.inf)
+    layers = tuple(LayerBound(name, name, 3, 1.0, found) for name, found in differences)
+    text = render(replace(result, proof=replace(result.proof, layers=layers)))
+    assert "d: |δ| ≤ 4, 4 times that of the layer before" in " ".join(text.split())
