@@ -8,6 +8,7 @@ the region keeps. How it is made is in :mod:`simcert.bounds.concentration`.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import DTypeLike
 
 from simcert.bounds import OutOfTimeError
-from simcert.bounds.concentration import ConcentratedPropagator, Fall
+from simcert.bounds.concentration import ConcentratedPropagator, Fall, Spent
 from simcert.claim import Claim
 from simcert.claim.distributions import Distribution, Float, TruncatedNormal, Uniform
 from simcert.errors import ClaimError
@@ -32,6 +33,8 @@ MANY = 16
 
 LEAST = 1e-200
 """The smallest η: its shares are still normal numbers."""
+
+_HALVINGS = 8
 
 _BELOW = 1.0 - 2.0**-36
 """Weights of boxes sum to 1 up to 1e-12; what a mixture spends stays below η all the same."""
@@ -154,34 +157,90 @@ def concentrate(
     f, g, delta = (torch.as_tensor(c) for c in (rows.f, rows.g, rows.difference))
     float32 = claim.arithmetic == "float32"
     propagator = ConcentratedPropagator(dual, f, g, delta, float32=float32, work=work)
+    region, book = claim.region, _Ledger(dual)
     bound, per_output = 0.0, np.zeros(0)
-    counts: dict[tuple[int, str], int] = {}
-    spent: dict[tuple[int, str], list[float]] = {}
-    region = claim.region
     for corner, opposite, weight in zip(region.lower, region.upper, region.weights, strict=True):
+        ends = torch.tensor(corner), torch.tensor(opposite)
+        fall = _fall(claim.distribution, corner, opposite, dtype, methods)
         try:
-            lower, upper, ledger = propagator.concentrate(
-                torch.tensor(corner),
-                torch.tensor(opposite),
-                _fall(claim.distribution, corner, opposite, dtype, methods),
-                eta * _BELOW,
-                deadline,
-            )
+            lower, upper, spent = propagator.concentrate(*ends, fall, eta * _BELOW, deadline)
         except OutOfTimeError:
             return Concentration(eta, math.inf, reason="the time was up", tolerance=claim.tolerance)
         low, high = lower.numpy()[None], upper.numpy()[None]
         bound = max(bound, float(claim.divergence.upper(low, high)[0]))
         each = claim.divergence.per_output(np.maximum(np.abs(low), np.abs(high))[0])
         per_output = np.maximum(per_output, each) if len(per_output) else np.array(each)
-        for node, tensor, bounds, cost in ledger:
-            counts[node, tensor] = counts.get((node, tensor), 0) + bounds
-            spent.setdefault((node, tensor), []).append(cost * float(weight))
-    shares = (
-        Share(_label(dual.nodes[node]), _TENSORS[tensor], bounds, _total(spent[node, tensor]))
-        for (node, tensor), bounds in sorted(counts.items(), key=lambda item: item[0][0])
-    )
+        book.add(spent, float(weight))
     outputs = tuple(per_output.tolist())
-    return Concentration(eta, bound, outputs, tuple(shares), tolerance=claim.tolerance)
+    return Concentration(eta, bound, outputs, book.shares(), tolerance=claim.tolerance)
+
+
+def concentrate_within(
+    dual: DualProgram,
+    claim: Claim,
+    dtype: DTypeLike,
+    allowed: float,
+    *,
+    deadline: float = math.inf,
+    work: float = math.inf,
+) -> Concentration:
+    """Bound d but for about the least η at which D ≤ ε; but for ``allowed``, if that is not enough.
+
+    Each η has a bound of its own, so that trying some spends nothing. D grows about in proportion
+    to √(−log η), where the least is sought by halving.
+
+    Args:
+        dual: the aligned pair.
+        claim: with a tolerance ε.
+        dtype: the networks' input type.
+        allowed: the greatest η.
+        deadline: as for :func:`concentrate`, of all that is tried.
+        work: likewise, of each.
+
+    Raises:
+        ClaimError: as :func:`concentrate`.
+    """
+
+    def tried(eta: float) -> Concentration:
+        return concentrate(dual, claim, dtype, eta, deadline=deadline, work=work)
+
+    found = tried(allowed)
+    if claim.tolerance is None or found.bound > claim.tolerance:
+        return found
+    reached, failed = math.sqrt(-math.log(allowed)), math.sqrt(-math.log(LEAST))
+    for _ in range(_HALVINGS):
+        middle = (reached + failed) / 2
+        smaller = tried(math.exp(-(middle**2)))
+        if smaller.bound <= claim.tolerance:
+            found, reached = smaller, middle
+        else:
+            failed = middle
+    return found
+
+
+class _Ledger:
+    """What the bounds of all boxes cost together."""
+
+    def __init__(self, dual: DualProgram) -> None:
+        self._dual = dual
+        self._bounds: Counter[tuple[int, str]] = Counter()
+        self._eta: dict[tuple[int, str], list[float]] = {}
+
+    def add(self, spent: Sequence[Spent], weight: float) -> None:
+        """Enter what was spent on a box of the given probability."""
+        for node, block, bounds, eta in spent:
+            self._bounds[node, block] += bounds
+            self._eta.setdefault((node, block), []).append(eta * weight)
+
+    def shares(self) -> tuple[Share, ...]:
+        """Return the entries in the order of computation."""
+        nodes = self._dual.nodes
+        return tuple(
+            Share(
+                _label(nodes[key[0]]), _TENSORS[key[1]], self._bounds[key], _total(self._eta[key])
+            )
+            for key in sorted(self._bounds, key=lambda key: key[0])
+        )
 
 
 def check_eta(eta: float) -> None:

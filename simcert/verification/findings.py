@@ -14,7 +14,13 @@ import torch
 
 from simcert.bounds.layers import LayerBound, bound_layers
 from simcert.claim import Claim
-from simcert.concentration import LEAST, Concentration, applies, concentrate
+from simcert.concentration import (
+    LEAST,
+    Concentration,
+    applies,
+    concentrate,
+    concentrate_within,
+)
 from simcert.integration import Integral, Integrator
 from simcert.progress import Progress
 from simcert.result import MAX_LISTED_INPUTS, MAX_WORST, Proof, Witness, WorstBox
@@ -213,14 +219,19 @@ def _layers(pair: Pair, seconds: float) -> tuple[LayerBound, ...]:
 def _concentration(
     pair: Pair, eta: float | None, deadline: float, work: float
 ) -> Concentration | None:
-    """Bound the divergence but for η; without one, but for the probability that the claim allows.
+    """Bound the divergence but for η; without one, but for what the claim allows, or less.
 
     Then only where splitting the inputs cannot narrow much.
     """
-    allowed = eta or (pair.claim.max_violation if applies(pair.claim) else None)
-    if pair.dual is None or allowed is None or allowed < LEAST:
+    dual, claim, dtype = pair.dual, pair.claim, pair.f.dtype
+    if dual is None:
         return None
-    return concentrate(pair.dual, pair.claim, pair.f.dtype, allowed, deadline=deadline, work=work)
+    if eta is not None:
+        return concentrate(dual, claim, dtype, eta, deadline=deadline, work=work)
+    allowed = claim.max_violation
+    if allowed is None or allowed < LEAST or not applies(claim):
+        return None
+    return concentrate_within(dual, claim, dtype, allowed, deadline=deadline, work=work)
 
 
 def _integral(pair: Pair, found: Found, deadline: float) -> Integral | None:

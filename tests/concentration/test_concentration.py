@@ -15,7 +15,7 @@ from simcert.bounds import Propagator
 from simcert.bounds.concentration import ConcentratedPropagator
 from simcert.claim import Claim, Region, TruncatedNormal, Uniform
 from simcert.claim.divergences import parse
-from simcert.concentration import Concentration, applies, concentrate
+from simcert.concentration import Concentration, applies, concentrate, concentrate_within
 from simcert.errors import ClaimError
 from simcert.model import load
 from simcert.model.lowering import lower
@@ -266,6 +266,19 @@ def test_inputs_that_do_not_move(tmp_path: Path) -> None:
     found = concentrate(pair.dual, point, np.float32, 0.05)
     exact = np.abs(pair.differences(point.region.lower)).max()
     assert exact <= found.bound <= exact * (1 + 1e-9)
+
+
+def test_the_least_probability_at_which_the_bound_is_within_the_tolerance(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, (60, 10, 10, 3), 13, noise=0.02)
+    claim = Claim(region(60, 13), arithmetic="real")
+    wanted = concentrate(pair.dual, claim, np.float32, 1e-7)
+    within = replace(claim, tolerance=wanted.bound)
+    found = concentrate_within(pair.dual, within, np.float32, 1e-2)
+    assert found.bound <= wanted.bound
+    assert 1e-7 / 2 < found.eta < 1e-6
+    assert found == concentrate(pair.dual, within, np.float32, found.eta)
+    beyond = replace(claim, tolerance=0.9 * wanted.bound)
+    assert concentrate_within(pair.dual, beyond, np.float32, 1e-7).eta == 1e-7
 
 
 def test_equal_networks_cost_nothing(tmp_path: Path) -> None:
