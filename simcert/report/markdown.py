@@ -90,7 +90,7 @@ def _entry(entry: Entry, *, alone: bool) -> Iterator[str]:
     yield f"Region: {escape(claim.region)}, {boxes} of {plural(claim.inputs, 'input')}."
     for title, network in (("Original", report.original), ("Compressed", report.compressed)):
         if network.connection:
-            yield f"{title}, used with: {escape(network.connection)}."
+            yield f"{title}, used with: {escape(network.connection)}. To repeat it takes these too."
     yield _bullets((*report.assumptions, *report.not_said))
     yield f"{'Check it' if report.source == 'certificate' else 'Repeat it'}: {code(report.command)}"
     yield "</details>"
