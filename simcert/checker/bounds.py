@@ -7,7 +7,7 @@ intervals, and bounds of c_f·a + c_g·b + c_δ·δ by one linear function of th
     relu     lines and planes (``relu``)
     curve    a strip around φ (``curves``), Δ' = φ'(ξ) δ
     x·y      c_x y + c_y x − c_x c_y up to r_x r_y, with centres c and radii r of the intervals
-    rounding x up to half a step; to the same steps in both networks, and without δ, the same
+    rounding x up to half a step, or what its codes say (``quantisers``)
     always   a − b − δ = 0, so coefficients of opposite sign move from a and b into δ
 
 All is float64; for what its rounding can do see ``interval``. For each tensor ``noise`` is γ times
@@ -28,9 +28,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from simcert.checker import relu
+from simcert.checker import quantisers, relu
 from simcert.checker.align import PairNode, pair_up
-from simcert.checker.curves import STEEPEST, Curve
+from simcert.checker.curves import STEEPEST, Curve, Strip
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.interval import SMALL, UNIT, Bool, Float, Interval, gamma
 from simcert.checker.linear import Gather, Index, LinearMap
@@ -59,6 +59,9 @@ _FLOAT32_EXTRA = 8
 
 _CURVE_ERROR = 2.0**-20
 """Of the largest |φ| on the interval: what a runtime's elementary functions are assumed to be."""
+
+BENT = Relu | Smooth | Quantiser
+"""Steps with lines around what one network makes, and planes around the difference of two."""
 
 Rows = Any
 """Coefficients (rows, size): float64, or exact numbers that add and multiply alike."""
@@ -297,10 +300,6 @@ class Pair:
     # -- forward -----------------------------------------------------------------------------
 
     def _rule(self, step: Step | None) -> AffineRule | None:
-        if isinstance(step, Quantiser):
-            whole = Gather.move(np.arange(step.size), step.size)
-            zero = np.zeros(step.size)
-            return self._affine_rule([whole], zero, zero, rounded=False)
         if not isinstance(step, Affine):
             return None
         return self._affine_rule(step.maps, step.bias, step.bias_size, bool(step.rounded))
@@ -308,10 +307,6 @@ class Pair:
     def _difference_rule(self, node: PairNode) -> AffineRule | None:
         """Return the rule of (W − V) x + (α − β): exact numbers, or the same rounded ones."""
         f, g = node.f, node.g
-        if node.alike and isinstance(f, Quantiser):
-            none = Gather.move(np.arange(f.size), f.size, 0.0)
-            zero = np.zeros(f.size)
-            return self._affine_rule([none], zero, zero, rounded=False)
         if not (node.alike and isinstance(f, Affine) and isinstance(g, Affine)):
             return None
         maps = [m.with_weight(m.weight - n.weight) for m, n in zip(f.maps, g.maps, strict=True)]
@@ -338,6 +333,8 @@ class Pair:
             return layer
         if node.alike and isinstance(node.f, Smooth):
             return self._both_smooth(node.f.curve, batch.layers[node.f_operands[0]])
+        if node.alike and isinstance(node.f, Quantiser) and isinstance(node.g, Quantiser):
+            return self._both_quantised(node.f, node.g, batch.layers[node.f_operands[0]])
         layer = Layer()
         for side in ("f", "g"):
             self._forward_alone(batch, index, side, layer)
@@ -361,6 +358,8 @@ class Pair:
         noise = lines = None
         if isinstance(step, Smooth):
             x, lines = self._own_smooth(step.curve, operands[0])
+        elif isinstance(step, Quantiser):
+            x, _, lines = self._own_quantised(step, operands[0])
         elif isinstance(step, Product):
             x, lines, error = self._own_product(*operands)
             layer.error = layer.error + error
@@ -369,10 +368,7 @@ class Pair:
             self._check_lines(operands[0], lines)
         else:
             x, found, size = rule.interval(operands)
-            if isinstance(step, Quantiser):
-                jump = self._jump(step)
-                x, found = x.widened(jump), found + jump
-            elif self.float32:
+            if self.float32:
                 error = _runtime_error(step, size, operands)
                 x, found, layer.error = x.widened(error), found + error, layer.error + error
             noise = self._lift(found)
@@ -390,20 +386,34 @@ class Pair:
         d, noise = moved.plus(rest), noise + more
         if self.float32 and not self.equal:
             d, noise = d.widened(layer.error), noise + layer.error
-        if isinstance(node.f, Quantiser) and isinstance(node.g, Quantiser):
-            jump = self._jump(node.f) + self._jump(node.g)
-            if np.array_equal(node.f.scale, node.g.scale) and (not self.float32 or self.equal):
-                same = _known(before[0].d)
-                jump = np.where((same.lower == 0) & (same.upper == 0), 0.0, jump)
-            d, noise = d.widened(jump), noise + jump
         layer.d, layer.noise_d = d.meet(_known(layer.d)), self._lift(noise)
 
-    def _jump(self, step: Quantiser) -> Float:
-        """Return how far rounding to the steps moves a number, (size,)."""
-        jump = step.scale / 2 * (1 + 2.0**-40)
-        if self.float32:  # of the quotient and of the product
-            jump = jump + _FLOAT32_UNIT * 16 * step.largest + 4 * _FLOAT32_SMALLEST
-        return jump
+    def _own_quantised(self, step: Quantiser, x: Interval) -> tuple[Interval, Strip, Rows]:
+        """Return the interval of what is made of x, and the strip around it."""
+        image, strip = quantisers.strip(step, x, self.float32)
+        noise = self._relu_noise(x.size + np.abs(strip.middle) + strip.half)
+        return image, strip, self._lift(strip.packed(noise))
+
+    def _both_quantised(self, f: Quantiser, g: Quantiser, before: Layer) -> Layer:
+        """Return δ' = δ up to both jumps, or the difference of both strips where they are level."""
+        a, b, d = _known(before.a), _known(before.b), _known(before.d)
+        image_a, one, lines_f = self._own_quantised(f, a)
+        image_b, two, lines_g = self._own_quantised(g, b)
+        jump = quantisers.jump(f, self.float32) + quantisers.jump(g, self.float32)
+        jump = jump * np.ones_like(d.lower)
+        if np.array_equal(f.scale, g.scale) and (not self.float32 or self.equal):
+            jump = np.where(d.size == 0, 0.0, jump)
+        level = (one.slope == 0) & (two.slope == 0) & (one.half + two.half < jump)
+        slope = np.where(level, 0.0, 1.0)
+        middle = np.where(level, one.middle - two.middle, 0.0)
+        half = np.where(level, (one.half + two.half) * (1 + 2.0**-40), jump)
+        half = half + 2.0**-50 * np.abs(middle)
+        zero = np.zeros_like(slope)
+        upper, lower = (np.stack([zero, zero, slope, middle + s * half]) for s in (1, -1))
+        noise = self._relu_noise(np.where(d.size + half > 0, d.size + np.abs(middle) + half, 0.0))
+        image_d = image_a.minus(image_b).meet(d.widened(jump))
+        planes = self._lift(relu.packed_planes(upper, lower, noise))
+        return Layer(image_a, image_b, image_d, lines_f=lines_f, lines_g=lines_g, planes=planes)
 
     def _own_smooth(self, curve: Curve, x: Interval) -> tuple[Interval, Rows]:
         """Return the interval of φ(x) and the lines around it."""
@@ -584,7 +594,7 @@ class Pair:
             together = node.alike and not apart
             if not together:
                 blocks = blocks.apart()
-            if isinstance(node.f if node.f is not None else node.g, Relu | Smooth) and together:
+            if isinstance(node.f if node.f is not None else node.g, BENT) and together:
                 constant, found = self._across(batch.layers[number], blocks, box, constant)
                 parts = [(node.f_operands[0], found)]
             else:
@@ -606,7 +616,7 @@ class Pair:
         ):
             if c is None:
                 continue
-            if isinstance(step, Relu | Smooth):
+            if isinstance(step, BENT):
                 c, constant = self._along(c, _known(lines)[box], constant)
                 parts.append((operands[0], Blocks(**{side: c})))
                 continue
@@ -701,7 +711,7 @@ def _refined(nodes: Sequence[PairNode]) -> dict[int, bool]:
     found: dict[int, bool] = {}
     for node in nodes[1:]:
         operands = {*node.f_operands, *node.g_operands}
-        for kinds, bent in ((Relu, False), (Smooth | Product, True)):
+        for kinds, bent in ((Relu | Quantiser, False), (Smooth | Product, True)):
             if any(isinstance(step, kinds) for step in (node.f, node.g)):
                 found |= {o: bent or found.get(o, False) for o in operands if depth[o] > 1}
         depth.append(max(depth[o] for o in operands) + max(map(_mixes, (node.f, node.g))))

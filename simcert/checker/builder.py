@@ -215,6 +215,8 @@ class Builder:
 
     def maximum(self, a: Value, b: Value) -> Traced:
         """Append max(a, b) = b + relu(a − b)."""
+        if isinstance(a, Traced) and not isinstance(b, Traced) and not b.any():
+            return self.relu(a.moved(np.broadcast_to(a.index, shape_of(a, b))))
         over = self.relu(self.combine([(1.0, a), (-1.0, b)], computed=False))
         return self.combine([(1.0, b), (1.0, over)], computed=False)
 

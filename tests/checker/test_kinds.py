@@ -282,3 +282,38 @@ def test_a_data_set(folder: Path, quantised: Path, example_region: Region, tmp_p
         folder, "rows", EXAMPLE, quantised, Claim(region, tolerance=0.1), Verdict.PROVED
     )
     assert certificate.check().holds
+
+
+@pytest.mark.parametrize("activation", ["Tanh", "Sigmoid", "Erf"])
+def test_smooth_networks(folder: Path, activation: str) -> None:
+    paths = []
+    for name, noise in (("exactly", 0.0), ("nearly", 0.003)):
+        path = random_mlp(folder / f"{name}_{activation}.onnx", [2, 8, 8, 3], seed=2, noise=noise)
+        model = onnx.load(path)
+        for node in model.graph.node:
+            if node.op_type == "Relu":
+                node.op_type = activation
+        onnx.save(model, path)
+        paths.append(path)
+    region = Region.from_boxes([[-1.0] * 2], [[1.0] * 2], source="square")
+    claim = Claim(region, tolerance=0.1)
+    certificate = certify(folder, activation, *paths, claim, Verdict.PROVED, samples=0)
+    assert certificate.check().holds
+    assert not certificate.changed(smaller(0.1), folder / "smaller.json").holds
+
+
+def test_quantised_activations(
+    folder: Path, example_region: Region, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saturation, codes that are decided on a leaf, and half a step elsewhere."""
+    draws = np.random.default_rng(0).random((64, 5))
+    rows = example_region.lower + draws * (example_region.upper - example_region.lower)
+    compressed = folder / "qdq.onnx"
+    made = pruners.quantize(EXAMPLE, format="qdq", calibration=rows.astype(np.float32))
+    compressed.write_bytes(made.data)
+    claim = Claim(example_region, tolerance=1.0)
+    certificate = certify(folder, "qdq", EXAMPLE, compressed, claim, Verdict.PROVED, samples=0)
+    assert certificate.check(exact=1).holds
+    monkeypatch.setattr("simcert.checker.leaves.LEAST_SPLITS", 10)
+    monkeypatch.setattr("simcert.checker.leaves.SPLITS", 1)
+    assert not certificate.changed(smaller(0.05), folder / "smaller.json").holds

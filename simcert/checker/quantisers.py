@@ -1,0 +1,48 @@
+"""Rounding to the nearest multiple of a step s, at most s/2 off; numbers lie in the range already.
+
+A float32 runtime rounds the quotient x/s, which moves the places where it jumps, and the product
+of s and the code; each by at most a few units of the largest number of the range.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simcert.checker.curves import Strip
+from simcert.checker.interval import Float, Interval
+from simcert.checker.program import Quantiser
+
+_FLOAT32, _FLOAT64 = 2.0**-20, 2.0**-40
+"""Of the largest number of the range: what rounding may move, with room to spare."""
+
+_FLUSHED = 2.0**-124
+
+
+def jump(step: Quantiser, float32: bool) -> Float:
+    """Return how far rounding to multiples moves a number at most, (size,)."""
+    return step.scale / 2 * (1 + _FLOAT64) + _noise(step, float32)
+
+
+def strip(step: Quantiser, x: Interval, float32: bool) -> tuple[Interval, Strip]:
+    """Return the interval of what is made of x, and a strip: along x, or level if narrower."""
+    first, last = _codes(step, x, float32)
+    noise = _noise(step, float32)
+    image = Interval(step.scale * first - noise, step.scale * last + noise)
+    middle = step.scale * ((first + last) / 2)
+    half = step.scale * ((last - first) / 2) * (1 + _FLOAT64) + noise
+    along = jump(step, float32) * np.ones_like(half)
+    level = half < along
+    found = np.where(level, 0.0, 1.0), np.where(level, middle, 0.0), np.where(level, half, along)
+    return image.outward(), Strip(*found)
+
+
+def _noise(step: Quantiser, float32: bool) -> Float:
+    return step.largest * _FLOAT32 + _FLUSHED if float32 else np.zeros_like(step.largest)
+
+
+def _codes(step: Quantiser, x: Interval, float32: bool) -> Interval:
+    """Return the least and the greatest multiple that may be the nearest, as whole numbers."""
+    scale = np.where(step.scale > 0, step.scale, 1.0)
+    slack = (_FLOAT32 if float32 else _FLOAT64) * (step.largest / scale + 1)
+    first = np.ceil(x.lower / scale - 0.5 - slack)
+    return Interval(first, np.maximum(first, np.floor(x.upper / scale + 0.5 + slack)))
