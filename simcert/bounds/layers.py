@@ -1,8 +1,8 @@
 """How the difference of two networks grows from layer to layer, over a whole region.
 
-The symbolic bounds of the region's box (of several boxes: of the smallest box around them), as the
-search begins with. They show where a compression does its damage, and nothing rests on them: the
-search splits the region and finds smaller bounds of the outputs.
+Symbolic bounds on the region's box; of several boxes, on the smallest box around them. They show
+where a compression does its damage, and nothing rests on them: the search splits the region and
+finds smaller bounds of the outputs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from simcert.bounds.interval import Interval, known
-from simcert.bounds.propagator import OutOfTimeError, Propagator
+from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.propagator import OutOfTimeError, Propagator, RowBounds, _Batch
 from simcert.bounds.rounding import FLOAT32_SMALLEST
 from simcert.model.linear import Selection
 from simcert.model.program import Affine
@@ -25,8 +25,27 @@ from simcert.pairing import DualNode, DualProgram
 WORK = 2e9
 """Multiplications that the symbolic bounds may take, so that wide networks stay quick."""
 
-_FEW = 64
-"""Outputs up to which their differences are bounded symbolically too."""
+
+class _LayerPropagator(Propagator):
+    """The propagator with symbolic bounds of all neurons of the layers, within the work.
+
+    The search bounds only the neurons whose readers gain by it.
+    """
+
+    def _bound_rows(self, batch: _Batch) -> RowBounds:
+        layers = [i for i, layer in enumerate(self._layers) if _is_layer(layer.node)]
+        share, batch.work = batch.work / max(1, len(layers)), math.inf
+        for index in layers:
+            a, b, delta = batch.triples[index]
+            if self._equal or a is None or delta is None:
+                continue
+            wanted = torch.ones_like(delta.lower, dtype=torch.bool)
+            # Two ends of a, and of δ, whose rows have three blocks.
+            if 2 * (1 + 3) * self._costs[index] * wanted.numel() <= share:
+                a = self._refine_block(index, a, wanted, "f", batch)
+                delta = self._refine_block(index, delta, wanted, "delta", batch)
+                batch.triples[index] = Triple(a, b, delta)
+        return super()._bound_rows(batch)
 
 
 @dataclass(frozen=True)
@@ -80,30 +99,26 @@ def bound_layers(
     Returns:
         A bound for each layer; none where the time was up.
     """
-    zero = torch.zeros(1, dual.outputs, dtype=torch.float64)
-    difference = torch.eye(dual.outputs, dtype=torch.float64) if dual.outputs <= _FEW else zero
-    absent = torch.zeros_like(difference)
-    propagator = Propagator(dual, absent, absent, difference, float32=float32, work=work)
+    none = torch.zeros(1, dual.outputs, dtype=torch.float64)
+    propagator = _LayerPropagator(dual, none, none, none, float32=float32, work=work)
     hull = lower.amin(0, keepdim=True), upper.amax(0, keepdim=True)
     try:
-        bounds = propagator.bound(*hull, None, deadline)
+        triples = propagator.bound(*hull, None, deadline).triples
     except OutOfTimeError:
         return ()
     # A runtime may flush either network's tensor to zero; see `Propagator`.
     flushed = 2 * FLOAT32_SMALLEST if float32 and not dual.same else 0.0
     layers = {}
-    for node, (a, _, delta) in zip(dual.nodes, bounds.triples, strict=True):
+    for node, (a, _, delta) in zip(dual.nodes, triples, strict=True):
         if _is_layer(node) and node.f is not None and node.g is not None:
-            found = known(delta)
-            if node is dual.nodes[-1] and difference is not zero:
-                found = found.intersect(Interval(bounds.lower, bounds.upper))
+            difference = _largest(known(delta))
             # Of several steps that one node of the files was written with, the last one counts.
             layers[node.f.label, node.g.label] = LayerBound(
                 node.f.label,
                 node.g.label,
                 node.size,
                 _largest(known(a)),
-                math.nextafter(_largest(found) + flushed, math.inf) if flushed else _largest(found),
+                math.nextafter(difference + flushed, math.inf) if flushed else difference,
             )
     return tuple(layers.values())
 
