@@ -33,6 +33,9 @@ METHODS: Mapping[str, Tail] = {
 }
 """What bounds the probability of a half-space in a box. The least counts, all are reported."""
 
+_WIDEST = 2.0**400
+"""Bounds of d beyond this have no curve: its points would leave the range of float64."""
+
 LARGEST = 1 << 15
 """Most numbers that are kept of the linear bounds of a box."""
 
@@ -152,7 +155,7 @@ class Integrator:
     ) -> tuple[tuple[float, float], ...]:
         """Bounds of P(d > t and x in the boxes) from t = ``least``, where it is ``upper``, on."""
         curve, most = [(least, upper)], float(boxes.bound.max())
-        if math.isfinite(most) and most > least:
+        if least < most < _WIDEST:
             for tolerance in np.linspace(least, most, CURVE + 2)[1:-1].tolist():
                 above = self._shares(boxes, tolerance, (self._quick,), deadline)
                 if above is None:

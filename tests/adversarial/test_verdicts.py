@@ -64,7 +64,7 @@ def test_no_draw_certifies_nothing(tmp_path: Path) -> None:
 
 
 def test_one_draw_certifies_nothing(write, tmp_path: Path) -> None:
-    f = write("f.onnx", [helper.make_node("Tanh", ["x"], ["y"])], {}, 1, 1)
+    f = write("f.onnx", [helper.make_node("Atan", ["x"], ["y"])], {}, 1, 1)
     np.savez(tmp_path / "region.npz", lower=[[0.0]], upper=[[1.0]])
     arguments = [str(f), str(f), "--region", str(tmp_path / "region.npz"), "--samples", "1"]
     assert CliRunner().invoke(main, ["verify", *arguments, "--threads", "1"]).exit_code == 3

@@ -176,7 +176,8 @@ def test_memory_that_runs_out(tmp_path: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_AS, (size, size))"
     )
     with _start(tmp_path, limit) as process:
-        assert _ends(process) in {2, 3, -signal.SIGABRT, -signal.SIGSEGV}
+        # 1 is OpenBLAS, which ends the process itself: not a pass, though not our status either.
+        assert _ends(process) in {1, 2, 3, -signal.SIGABRT, -signal.SIGSEGV}
     assert not list(tmp_path.glob("*c.json*"))
 
 
