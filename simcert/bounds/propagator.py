@@ -91,7 +91,6 @@ class RowBounds(NamedTuple):
         tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
         return cls(**tensors, triples=[])
 
-
     def tightened(self, other: RowBounds) -> RowBounds:
         """Return other bounds of the same boxes, no looser than these."""
         lower = torch.maximum(self.lower, other.lower)

@@ -20,6 +20,10 @@ LATEST_OPSET = 21
 COMPUTED = "simcert_computed"
 """An attribute of nodes that a pass made: a constant operand was computed in float64, rounded."""
 
+INTEGER = "simcert_integer"
+"""An attribute of nodes that a pass made of an integer kernel: 1, or 2 where its sums may saturate
+on processors without instructions for them (pairs of products of uint8 and int8 in 16 bits)."""
+
 DYNAMIC = "simcert::DynamicQuantizer"
 """What a pass makes of DynamicQuantizeLinear together with what reads its codes and its scale."""
 

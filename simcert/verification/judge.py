@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from simcert.claim import Claim
+from simcert.model.graph import INTEGER
 from simcert.result import Proof, Verdict
 from simcert.sampling import Statistics
 from simcert.verification.findings import Findings
@@ -94,6 +95,8 @@ _PROOFS = {
     "subnormals, and may fold constants into affine operators; the analysis' own float64 rounding "
     "is included.",
 }
+_SAFE_WEIGHT = 64
+
 _SAME = (
     "Both files are the same file, and one runtime computes it in the same way both times: its "
     "rounding cancels."
@@ -109,6 +112,23 @@ _DRAWS_OVER_REALS = (
 )
 
 
+def _of_integer_kernels(pair: Pair) -> list[str]:
+    """Return what is taken for granted of the integer kernels in the files."""
+    nodes = [node for model in (pair.original, pair.compressed) for node in model.graph.nodes]
+    kernels = [node for node in nodes if node.integer(INTEGER, 0)]
+    if not kernels:
+        return []
+    said = ["Integer kernels accumulate exactly."]
+    saturating = [node.name or node.operator for node in kernels if node.integer(INTEGER, 0) > 1]
+    if saturating:
+        said.append(
+            f"On processors without VNNI the sums of {len(saturating)} integer kernels may "
+            f"saturate, {saturating[0]!r} among them: their weights exceed {_SAFE_WEIGHT} in "
+            "absolute value. There nothing is said."
+        )
+    return said
+
+
 def assumptions_of(pair: Pair, evidence: Findings) -> tuple[str, ...]:
     """Return what the verdict takes for granted."""
     assumptions = []
@@ -116,6 +136,7 @@ def assumptions_of(pair: Pair, evidence: Findings) -> tuple[str, ...]:
         assumptions.append(_PROOFS[pair.claim.arithmetic])
         if pair.dual is not None and pair.dual.same and not pair.is_real:
             assumptions.append(_SAME)
+    assumptions += _of_integer_kernels(pair)
     assumptions.append(
         "Region bounds are rounded outward to the networks' input type; draws are rounded to it."
     )

@@ -135,6 +135,9 @@ def test_verify_on_integer_kernels(tmp_path: Path) -> None:
     assert result.statistics is not None
     assert np.isfinite(result.proof.bound)
     assert result.statistics.maximum <= result.proof.bound
+    assert "Integer kernels accumulate exactly." in result.assumptions
+    # The largest weight of a tensor has the code 127.
+    assert any("may saturate" in said for said in result.assumptions)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")

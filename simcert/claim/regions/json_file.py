@@ -40,8 +40,8 @@ def parse(data: bytes, inputs: int, where: str, source: str) -> Region:
         source: the file, for the region.
 
     Raises:
-        ClaimError: not JSON, more than `MAX_ITEMS`, duplicate or unknown keys, values of other types,
-            NaN or infinity, another number of inputs, or see `Region`.
+        ClaimError: not JSON, more than `MAX_ITEMS`, duplicate or unknown keys, values of other
+            types, NaN or infinity, another number of inputs, or see `Region`.
     """
 
     def number(text: str) -> Decimal:

@@ -17,9 +17,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simcert.model.graph import COMPUTED, DYNAMIC, Array, Graph, Node
+from simcert.model.graph import COMPUTED, DYNAMIC, INTEGER, Array, Graph, Node
 
 Float = NDArray[np.float64]
+
+_SAFE = 64
 
 
 def expand_integers(graph: Graph) -> Graph:
@@ -88,7 +90,8 @@ class _Expansion:
         ``_real`` appended the dequantisers already.
         """
         real = f"{node.outputs[0]}/real"
-        attributes = {**node.attributes, COMPUTED: 1}
+        kernel = self._kernel(node.inputs[2], node.inputs[3])
+        attributes = {**node.attributes, COMPUTED: 1, INTEGER: kernel}
         product = Node(operator, node.name, tuple(inputs), (real,), attributes, node.opset)
         quantise = Node("QuantizeLinear", node.name, (real, *target), node.outputs)
         return [product, quantise]
@@ -122,10 +125,22 @@ class _Expansion:
         weight = self._keep(node, "weight", codes * scale.reshape(shape if scale.size > 1 else ()))
         operator = "Conv" if node.operator == "ConvInteger" else "MatMul"
         inputs = (made[0].outputs[0], weight)
-        attributes = {**node.attributes, COMPUTED: 1}
+        kernel = self._kernel(zero, node.inputs[1])
+        attributes = {**node.attributes, COMPUTED: 1, INTEGER: kernel}
         self.replaced.update((cast.outputs[0], scaled.outputs[0]))
         made.append(Node(operator, node.name, inputs, scaled.outputs, attributes, node.opset))
         return made
+
+    def _kernel(self, zero: str, weight: str) -> int:
+        """Return 2 where two products of uint8 and int8 may leave 16 bits, else 1.
+
+        255 (|w| + |w'|) is within 2^15 for weights up to 64. A dynamic quantiser makes uint8.
+        """
+        point, codes = self._constant(zero), self._constant(weight)
+        unsigned = point is None or point.dtype == np.uint8
+        if codes is None or codes.dtype != np.int8 or not unsigned:
+            return 1
+        return 2 if int(np.abs(codes.astype(np.int64)).max(initial=0)) > _SAFE else 1
 
     def _dynamic_factor(self, name: str, scale: str) -> Float | None:
         """Return c where a tensor is the dynamic scale times a constant c."""
