@@ -70,6 +70,10 @@ def svg(frontier: Frontier, title: str, axis: str = "bytes") -> str:
         y = _TOP + 10 + 18 * index
         parts.append(_mark(_WIDTH - _RIGHT + 20, y, _colour(methods, method), filled=True))
         parts.append(f'<text x="{_WIDTH - _RIGHT + 32}" y="{y + 4}">{escape(method)}</text>')
+    below = _TOP + 20 + 18 * len(methods)
+    for index, (text, met) in enumerate((("meets the claim", True), ("does not", False))):
+        parts.append(_mark(_WIDTH - _RIGHT + 20, below + 18 * index, "#888", filled=met))
+        parts.append(f'<text x="{_WIDTH - _RIGHT + 32}" y="{below + 18 * index + 4}">{text}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
