@@ -35,6 +35,9 @@ after which they are used: both fixed, so that no result depends on how long tha
 _TUNING_STEPS = 20
 """Of gradient descent on the relaxations of wide networks, where splitting inputs is hopeless."""
 
+_FEW_INPUTS = 16
+"""With more inputs, splitting boxes is hopeless, and wide networks are tuned instead."""
+
 _LARGEST_BATCH = 512
 _BATCH_ELEMENTS = 1 << 22
 
@@ -338,7 +341,8 @@ class BranchAndBound:
         if not bounded:
             return None
         joined = RowBounds.joined([bounds for bounds in answers if bounds is not None])
-        return self._tuned(joined, deadline) if job.part is None else joined
+        tunes = job.part is None and self._claim.region.inputs > _FEW_INPUTS
+        return self._tuned(joined, deadline) if tunes else joined
 
     def _tuned(self, bounds: RowBounds, deadline: float) -> RowBounds:
         """Tune slopes and planes on boxes of a wide network, unless their bounds settle them."""

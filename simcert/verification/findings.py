@@ -41,9 +41,9 @@ _LAYERS_SHARE = 0.05
 _ALONE_SHARE = 0.95
 """Where the search ends when nothing is drawn: the rest is for integrating what it left."""
 
-_WORK_RATE = 1e9
-"""Multiplications in a second of one thread that one box's inner bounds may take: a network that
-needs more is bounded more coarsely, and still within the time limit."""
+_WORK_RATE = 2e9
+"""Multiplications that one box's inner bounds may take, for each second of the time limit, whatever
+the number of threads: a network that needs more is bounded more coarsely, and still in time."""
 
 _PILOT_BOXES = 1000
 """Boxes of the short search that comes before the first look at a probability."""
@@ -103,7 +103,7 @@ class Findings:
         search = None
         if pair.dual is not None and not refutes(candidate, claim):
             layers = _layers(pair, _LAYERS_SHARE * time_limit)
-            work = _WORK_RATE * pair.threads * time_limit
+            work = _WORK_RATE * time_limit
             before = start + _CONCENTRATION_SHARE * time_limit
             concentration = _concentration(pair, eta, before, work)
             if concentration is not None:
