@@ -26,7 +26,7 @@ from torch import Tensor
 from simcert.bounds.blocks import Blocks, at, weighted, weighted_where_used
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
-from simcert.functions import Function, Identity
+from simcert.functions import DynamicQuantizer, Function, Identity
 
 _SECTIONS = 11
 _GOLDEN = (5**0.5 - 1) / 2
@@ -114,6 +114,9 @@ class UnivariateDualRule:
         if not self.same:
             delta = Interval(delta.lower - a_shift - b_shift, delta.upper + a_shift + b_shift)
         null = (delta.lower >= 0) & (delta.upper <= 0) & self.alike
+        if isinstance(self.f.function, DynamicQuantizer):
+            # One scale for all elements: they are equal only where all that is read is.
+            null = null.all(-1, keepdim=True).expand_as(null)
         upper = _plane(self.f.function, self.g.function, a, b, delta, f, g)
         negated = Interval(-delta.upper, -delta.lower)
         mirrored = _plane(self.g.function, self.f.function, b, a, negated, g, f)
@@ -258,13 +261,15 @@ def _plane(
 def gap(f: Function, g: Function, x: Interval) -> Tensor:
     """Bound f − g on an interval from above, on either side of 0 by itself.
 
-    Both functions are taken less a line along f, so that only their distance is left.
+    Both functions are taken less a line along f, so that only their distance is left. A dynamic
+    quantiser reads the range of the whole tensor, of which one side shows a part only.
     """
     greatest = torch.full_like(x.lower, -torch.inf)
-    for side in (
+    sides = [
         Interval(x.lower.clamp(max=0), x.upper.clamp(max=0)),
         Interval(x.lower.clamp(min=0), x.upper.clamp(min=0)),
-    ):
+    ]
+    for side in [x] if DynamicQuantizer() in (f, g) else sides:
         ends = [f.value(side.lower), f.value(side.upper)]
         slope = torch.nan_to_num((ends[1] - ends[0]) / (side.upper - side.lower), nan=0.0)
         slope = torch.nan_to_num(slope, posinf=0.0, neginf=0.0)

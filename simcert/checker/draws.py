@@ -46,8 +46,8 @@ class Runner:
                 data,
                 options,
                 providers=["CPUExecutionProvider"],
-                # At ORT_ENABLE_BASIC it quantises float weights, which the graph does not say.
-                disabled_optimizers=["WeightBiasQuantization"],
+                # At ORT_ENABLE_BASIC these quantise weights and drop quantisers that the graph has.
+                disabled_optimizers=["WeightBiasQuantization", "DoubleQDQPairsRemover"],
             )
         )
         batched = bool(self._input.input_shape) and self._input.input_shape[0] is None

@@ -16,8 +16,9 @@ from torch import Tensor
 from simcert.functions.identity import Identity
 
 _CODES = 255
-_HALF = 0.5 + 2.0**-16
-"""Half a step, and room for a scale that was computed in float32."""
+_HALF = 0.5 + 2.0**-13
+"""Half a step, and room for a scale, a quotient and a zero point that float32 rounded: each is off
+by a few units in the last place of 255 steps."""
 
 
 @dataclass(frozen=True)

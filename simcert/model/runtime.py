@@ -37,9 +37,9 @@ _TRIALS = 8  # rows on which batches are compared with single rows
 _AGREEMENT = 1e-5  # of the largest output
 
 
-_CHANGING = ["WeightBiasQuantization"]
-"""Optimisers that compute something else than the graph says, at ORT_ENABLE_BASIC already: this one
-quantises float weights between quantisers of activations."""
+_CHANGING = ["WeightBiasQuantization", "DoubleQDQPairsRemover"]
+"""Optimisers that compute something else than the graph says, at ORT_ENABLE_BASIC already: one
+quantises float weights between quantisers of activations, one drops a quantiser before another."""
 
 
 class Runtime:

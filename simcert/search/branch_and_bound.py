@@ -142,7 +142,8 @@ class BranchAndBound:
         self._violated_lower = self._violated_upper = 0.0
         self._splits: list[Splits] = []
         self._violated: list[int] = []
-        self._nodes = len(whole)
+        self._nodes = self._roots = len(whole)
+        self._done = 0
         self._boxes = 0
         self._candidate = candidate
         self._integrate = True
@@ -184,6 +185,8 @@ class BranchAndBound:
             self._current = self._none
         if self._keep and self._kept is None and not self._settling:
             self._kept = self._state()
+        if self._leaves != self._done + self._waiting:
+            raise RuntimeError("the search lost boxes; nothing can be said")
         undecided = Boxes.concatenated(
             [self._stuck.bare, *(part.bare for part in self._open.parts())]
         )
@@ -236,6 +239,16 @@ class BranchAndBound:
         self._open.close()
 
     @property
+    def _leaves(self) -> int:
+        """Boxes that were not split: a cut makes two of one."""
+        return self._roots + (self._nodes - self._roots) // 2
+
+    @property
+    def _waiting(self) -> int:
+        """Boxes on which nothing is decided."""
+        return len(self._open) + len(self._current) + len(self._stuck)
+
+    @property
     def like(self) -> Boxes:
         """No boxes, of the types and sizes that this search has."""
         return self._none
@@ -260,6 +273,8 @@ class BranchAndBound:
         self._closed_rows = state.closed_rows
         self._splits, self._violated = [state.splits], state.violated.tolist()
         self._nodes, self._boxes = state.nodes, state.boxes
+        self._done = 0
+        self._done = self._leaves - self._waiting
         self._candidate = state.candidate
 
     def _state(self) -> State:
@@ -398,6 +413,7 @@ class BranchAndBound:
 
     def _close(self, boxes: Boxes) -> None:
         """Remember what is proved on boxes that are not split further."""
+        self._done += len(boxes)
         self._closed_bound = max(self._closed_bound, float(boxes.bound.max(initial=0.0)))
         self._closed_rows = np.maximum(self._closed_rows, boxes.rows.max(axis=0, initial=0.0))
         with np.errstate(over="ignore", invalid="ignore"):

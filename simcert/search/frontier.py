@@ -118,8 +118,9 @@ class Frontier:
             if not due:
                 break
             segment = min(due, key=lambda s: (-s.best[0], s.best[1]))
-            self._segments.remove(segment)
+            # In this order: an interruption may leave boxes twice, and never loses one.
             self._insert(_read(segment.path, self._none))
+            self._segments.remove(segment)
             segment.path.unlink()
         popped = self._gather(slots)
         self._alive[slots] = False
@@ -157,8 +158,10 @@ class Frontier:
 
     def _insert(self, boxes: Boxes) -> None:
         memory, self._memory = self._memory, math.inf
-        self.push(boxes)
-        self._memory = memory
+        try:
+            self.push(boxes)
+        finally:
+            self._memory = memory
 
     def _grow(self, least: int) -> None:
         size = max(least, 2 * len(self._alive), 16)

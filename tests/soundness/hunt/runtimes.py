@@ -29,7 +29,7 @@ class Session:
             options,
             providers=["CPUExecutionProvider"],
             # At every level but "none" this one quantises weights that the file holds as floats.
-            disabled_optimizers=["WeightBiasQuantization"],
+            disabled_optimizers=["WeightBiasQuantization", "DoubleQDQPairsRemover"],
         )
         (node,) = self._session.get_inputs()
         self._name, self._sample = node.name, node.shape[1:]
