@@ -44,8 +44,8 @@ _SPREAD = 512
 """Elements up to which repeated ones are bounded symbolically one by one."""
 
 _SMALL, _SMALL_PART = 256, 128
-"""Networks up to this width share a batch among threads in parts of so many boxes; on wider ones
-the tensor operations themselves are worth several threads."""
+"""Networks up to this width share a batch among threads in parts of so many boxes; of wider ones
+the rows of coefficients are shared."""
 
 
 Parallel = Callable[[Callable[[slice], Any], Sequence[slice]], list[Any]]

@@ -15,7 +15,6 @@ from simcert import Verdict, verify
 from simcert.claim import Claim, Region
 
 ONE, ZERO = np.ones((1, 1)), np.zeros(1)
-FLOAT32 = pytest.mark.skipif("float32" not in ACCEPTED, reason="Claim does not take float32 yet")
 
 
 def absorbing(k: int) -> tuple[Network, Network]:
@@ -57,7 +56,6 @@ def cube(inputs: int, low: float, high: float) -> Region:
     return Region.from_boxes(np.full((1, inputs), low), np.full((1, inputs), high), source="cube")
 
 
-@FLOAT32
 @pytest.mark.parametrize("k", range(20, 31))
 def test_float32_bounds_what_the_runtime_loses(tmp_path: Path, figures: Figures, k: int) -> None:
     pair = Pair(*absorbing(k), tmp_path)
@@ -83,7 +81,6 @@ def test_real_arithmetic_sees_nothing_and_says_that_it_is_real(tmp_path: Path, k
     assert "real" in " ".join(result.assumptions)
 
 
-@FLOAT32
 def test_float32_bounds_what_is_lost_inside_a_network(tmp_path: Path, figures: Figures) -> None:
     lost = 0
     for index, random in enumerate(generators(12, "hidden absorption")):
@@ -107,7 +104,6 @@ def test_float32_bounds_what_is_lost_inside_a_network(tmp_path: Path, figures: F
     assert lost >= 3  # bounds over the reals are false for what the runtime computes
 
 
-@FLOAT32
 @pytest.mark.parametrize("scale", [2.0**-20, 2.0**-10, 2.0**10])
 def test_float32_bounds_what_is_lost_behind_weights(
     tmp_path: Path, figures: Figures, scale: float
@@ -128,7 +124,6 @@ def test_float32_bounds_what_is_lost_behind_weights(
     figures["absorbing pairs"] += 1
 
 
-@FLOAT32
 def test_a_witness_that_only_rounding_makes_counts_in_float32(tmp_path: Path) -> None:
     """The claim is about what is computed: there the difference of 1 is real."""
     pair = Pair(*absorbing(24), tmp_path)
