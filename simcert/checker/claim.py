@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from simcert.checker import document
-from simcert.checker.divergences import Divergence, parse
+from simcert.checker.divergences import Divergence
 from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.interval import Float
+from simcert.checker.specification import parse
 
 _WEIGHT_TOLERANCE = 1e-12
 
@@ -101,6 +102,8 @@ class Claim:
         )
         claim._check_values()
         claim._check_region(stated["region"])
+        if outputs is not None and claim.divergence.names_outputs:
+            raise CheckError("the divergence says itself which outputs are compared")
         if stated["unit"] != claim.divergence.unit:
             raise CheckError("the unit of the tolerance is not that of the divergence")
         if stated["sentence"] != claim.sentence():

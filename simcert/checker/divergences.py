@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.interval import UNIT, Bool, Float
 
 _SHARE_LOSS = 2.0**-32
@@ -47,6 +46,10 @@ class Divergence(ABC):
     unit = "output units"
     decision: str | None = None
     supremum: float = math.inf
+    is_norm = False
+    """Whether no single output differs by more than d."""
+    names_outputs = False
+    """Whether it says itself which outputs it compares."""
 
     @property
     def fewest(self) -> int:
@@ -73,13 +76,21 @@ class Divergence(ABC):
     def cover(self, lower: Float, upper: Float, limit: float) -> Cover:
         """Cover d > limit on boxes by half-spaces, given bounds (boxes, S) of the functions."""
 
-    @abstractmethod
+    def columns(self, m: int) -> list[int]:
+        """Return the outputs, of m, on which d depends."""
+        return list(range(m))
+
+    def formula(self, f: str, g: str) -> str:
+        """Return d in mathematical notation; of decisions, which are told in words, their unit."""
+        return f"{self.unit} of {f} and {g}"
+
     def event(self, limit: float, f: str, g: str) -> str:
         """Return d > limit in words."""
+        return f"{self.formula(f, g)} > {limit}"
 
-    @abstractmethod
     def claim(self, limit: float, f: str, g: str) -> str:
         """Return d ≤ limit for every x of R in words."""
+        return f"max over x in R of {self.formula(f, g)} ≤ {limit} ({self.unit})"
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class _Norm(Divergence):
     """The norms L1, L2 and L∞ of f − g."""
 
     order: float
+    is_norm = True
 
     def value(self, f: Float, g: Float) -> Float:
         return np.asarray(self._norm(np.abs(f - g)))
@@ -111,15 +123,9 @@ class _Norm(Divergence):
             size = np.where(np.isfinite(size).all(axis=1, keepdims=True), size, 1.0)
             share = size / self._norm(size)[:, None]
             thresholds = share * (limit * (1 - _SHARE_LOSS))
-        return _cover_of_sizes(thresholds)
+        return cover_of_sizes(thresholds)
 
-    def event(self, limit: float, f: str, g: str) -> str:
-        return f"{self._formula(f, g)} > {limit}"
-
-    def claim(self, limit: float, f: str, g: str) -> str:
-        return f"max over x in R of {self._formula(f, g)} ≤ {limit} ({self.unit})"
-
-    def _formula(self, f: str, g: str) -> str:
+    def formula(self, f: str, g: str) -> str:
         return f"‖{f} − {g}‖" + {1.0: "₁", 2.0: "₂", math.inf: "∞"}[self.order]
 
     def _norm(self, size: Float) -> Float:
@@ -312,72 +318,39 @@ class _Softmax(Divergence):
         """Some |δ_i − δ_j| exceeds what the limit allows osc."""
         linear, square = (1.0, 8.0) if self.name == "kl" else (0.5, 16.0)
         osc = max(limit / linear, math.sqrt(limit * square)) * (1 - _SHARE_LOSS)
-        return _cover_of_sizes(np.full(lower.shape, osc))
+        return cover_of_sizes(np.full(lower.shape, osc))
 
     def above(self, lower: Float, upper: Float, limit: float) -> Bool:  # noqa: ARG002
         return np.zeros(len(lower), dtype=bool)
 
-    def event(self, limit: float, f: str, g: str) -> str:
-        return f"{self._formula(f, g)} > {limit}"
-
-    def claim(self, limit: float, f: str, g: str) -> str:
-        return f"max over x in R of {self._formula(f, g)} ≤ {limit} ({self.unit})"
-
-    def _formula(self, f: str, g: str) -> str:
+    def formula(self, f: str, g: str) -> str:
         middle = " ‖ " if self.name == "kl" else ", "
         return f"{self.name.upper()}(softmax {f}{middle}softmax {g})"
 
 
-def _cover_of_sizes(thresholds: Float) -> Cover:
+NORMS: dict[str, Divergence] = {"linf": _Norm(math.inf), "l1": _Norm(1.0), "l2": _Norm(2.0)}
+
+SOFTMAX: dict[str, Divergence] = {"kl": _Softmax("kl"), "js": _Softmax("js", _LN_2)}
+
+
+def ranking(decision: str, k: int, lead: float | None = None) -> Divergence:
+    """Return 1 where the k best outputs differ and f's best one leads by at least ``lead``."""
+    return _Ranking(decision, k, lead)
+
+
+def cover_of_sizes(thresholds: Float) -> Cover:
     """Cover |v_i| > threshold_i for some i, (boxes, S)."""
     both = np.concatenate([thresholds, thresholds], axis=1)
     terms = np.arange(both.shape[1])[:, None]
     return Cover(both, terms, np.ones(both.shape, dtype=bool))
 
 
-def parse(spec: str, decision: str | None) -> Divergence:
-    """Return the divergence that a certificate names.
-
-    Raises:
-        CheckError: the decision does not go with it.
-        CannotCheckError: it is not known here.
-    """
-    name, _, options = spec.partition(":")
-    key, _, text = options.partition("=")
-    divergence: Divergence
-    if name in ("linf", "l1", "l2") and not options:
-        divergence = _Norm({"linf": math.inf, "l1": 1.0, "l2": 2.0}[name])
-    elif name in ("kl", "js") and not options:
-        divergence = _Softmax(name, _LN_2 if name == "js" else math.inf)
-    elif name == "top1" and not options:
-        divergence = _Ranking(decision or "", 1)
-    elif name == "topk" and key == "k" and text.isdecimal() and int(text) >= 1:
-        divergence = _Ranking(decision or "", int(text))
-    elif name == "top1-confident" and key == "delta":
-        divergence = _Ranking(decision or "", 1, _lead(text))
-    else:
-        raise CannotCheckError(f"the checker does not know the divergence {spec!r}")
-    if divergence.decision != decision or decision not in (None, "argmax", "argmin"):
-        raise CheckError(f"the divergence {spec!r} does not go with the decision {decision!r}")
-    return divergence
-
-
 def measured(divergence: Divergence, f: Float, g: Float) -> Float:
     """Return d (n,); where an output is not finite, the most that d can be."""
-    finite = np.asarray(np.logical_and(np.isfinite(f), np.isfinite(g)).all(axis=1))
-    known = finite[:, None]
+    known = np.logical_and(np.isfinite(f), np.isfinite(g))
+    finite = np.asarray(known[:, divergence.columns(f.shape[1])].all(axis=1))
     value = divergence.value(np.where(known, f, 0.0), np.where(known, g, 0.0))
     return np.where(finite, value, divergence.supremum)
-
-
-def _lead(text: str) -> float:
-    try:
-        lead = float(text)
-    except ValueError as error:
-        raise CheckError(f"the lead {text!r} is not a number") from error
-    if not 0 <= lead < math.inf:
-        raise CheckError(f"the lead {text} is not finite and at least 0")
-    return lead
 
 
 def _pairs(m: int) -> Float:

@@ -124,8 +124,7 @@ def _check_statements(sampling: dict[str, Any], claim: Claim) -> None:
     """Require each quantile that is paid for, and no other one."""
     stated, plan = sampling["divergences"], sampling["plan"]
     outputs = [item["output"] for item in stated["per_output"]]
-    norm = claim.divergence.unit == "output units"
-    if len(set(outputs)) != len(outputs) or (outputs and not norm):
+    if len(set(outputs)) != len(outputs) or (outputs and not claim.divergence.is_norm):
         raise CheckError("an output is named twice, or d does not bound single outputs")
     names = [_statement(output, item["level"]) for output, item in _quantiles(stated)]
     paid = [item["statement"] for item in plan["alpha_ledger"]]

@@ -13,12 +13,12 @@ from scipy import integrate, stats
 from simcert.checker import mass
 from simcert.checker.bounds import Pair
 from simcert.checker.claim import Claim, Region
-from simcert.checker.divergences import parse
 from simcert.checker.halfspaces import METHODS, HalfSpaces
 from simcert.checker.integration import Integrator
 from simcert.checker.laws import law
 from simcert.checker.leaves import Functions
 from simcert.checker.network import read
+from simcert.checker.specification import parse
 from simcert.checker.tree import Leaves
 
 Float = NDArray[np.float64]

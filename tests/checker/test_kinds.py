@@ -64,7 +64,11 @@ def test_evidence_may_lie_beside(folder: Path, example_region: Region, quantised
 
 
 @pytest.mark.parametrize(
-    "name", ["linf", "l1", "l2", "top1", "topk:k=2", "top1-confident:delta=0.05", "kl", "js"]
+    "name",
+    [
+        *("linf", "l1", "l2", "top1", "topk:k=2", "top1-confident:delta=0.05", "kl", "js"),
+        *("per-output:0-1=1.5,3=0.4", "groups:0+2=l2/1.0,1+3=l1/2.0", "relative:share=0.01"),
+    ],
 )
 def test_every_divergence(folder: Path, name: str) -> None:
     region = Region.from_boxes([[-1.0] * 2], [[1.0] * 2], source="square")

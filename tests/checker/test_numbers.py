@@ -11,9 +11,10 @@ from simcert.checker import normal
 from simcert.checker.betting import capital_reaches
 from simcert.checker.binomial import tail_at_most
 from simcert.checker.claim import Claim, Region
-from simcert.checker.divergences import measured, parse
+from simcert.checker.divergences import measured
 from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.mass import integral, masses
+from simcert.checker.specification import parse
 from simcert.checker.tree import Leaves
 from simcert.claim import TruncatedNormal, divergences
 from simcert.sampling import betting, clopper_pearson
