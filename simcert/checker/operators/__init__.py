@@ -1,0 +1,48 @@
+"""What each ONNX operator says, in the steps of ``program``; one family of operators a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from simcert.checker.builder import Builder, Quantised, Value
+from simcert.checker.errors import CannotCheckError
+from simcert.checker.onnxfile import Node
+from simcert.checker.operators import (
+    affine,
+    convolution,
+    functions,
+    piecewise,
+    placing,
+    quantisers,
+    reductions,
+)
+from simcert.checker.operators.operands import Operands, Reading
+
+__all__ = ["OPERATORS", "apply"]
+
+OPERATORS: dict[str, Reading] = {
+    **affine.OPERATORS,
+    **convolution.OPERATORS,
+    **functions.OPERATORS,
+    **piecewise.OPERATORS,
+    **placing.OPERATORS,
+    **quantisers.OPERATORS,
+    **reductions.OPERATORS,
+}
+"""How each operator is read, by its ONNX type."""
+
+
+def apply(builder: Builder, node: Node, operands: Operands) -> list[Value]:
+    """Return the outputs of a node; those that are constants are found without steps.
+
+    Raises:
+        CannotCheckError: the operator, or this use of it, is not known.
+    """
+    builder.name = node.name or (node.outputs[0] if node.outputs else "")
+    if node.domain not in ("", "ai.onnx") or node.operator not in OPERATORS:
+        raise CannotCheckError(f"the checker does not know the operator {node.operator!r}")
+    if node.operator != "DequantizeLinear" and any(isinstance(x, Quantised) for x in operands):
+        raise node.refused("of quantised numbers")
+    found = OPERATORS[node.operator](builder, node, operands)
+    node.check_attributes()
+    return list(found) if isinstance(found, Sequence) else [found]

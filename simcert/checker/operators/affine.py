@@ -1,0 +1,137 @@
+"""Sums and products; with a constant they are affine, of two tensors products."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from simcert.checker.builder import Builder, Traced, Value, digest, spread
+from simcert.checker.curves import CURVES
+from simcert.checker.linear import Dense
+from simcert.checker.onnxfile import Constant, Node
+from simcert.checker.operators.operands import (
+    Operands,
+    Reading,
+    given,
+    inexact,
+    present,
+    traced,
+    weights,
+)
+
+_EPSILON = float(np.float32(1e-5))
+
+
+def _sum(builder: Builder, node: Node, operands: Operands) -> Value:
+    terms = present(node, operands)
+    signs = [-1.0 if node.operator == "Sub" and i else 1.0 for i in range(len(terms))]
+    if len(terms) == 1:
+        return terms[0]
+    return builder.combine(list(zip(signs, terms, strict=True)))
+
+
+def _multiply(builder: Builder, node: Node, operands: Operands) -> Value:
+    x, y = operands
+    if isinstance(x, Traced) and isinstance(y, Traced):
+        return builder.product(x, y)
+    turned = isinstance(operands[1], Traced)
+    x = traced(node, operands, int(turned))
+    return builder.scale(x, weights(node, operands, int(not turned)))
+
+
+def _divide(builder: Builder, node: Node, operands: Operands) -> Value:
+    numerator, denominator = operands
+    if isinstance(denominator, Traced):
+        inverse = builder.smooth(denominator, CURVES["Reciprocal"])
+        if isinstance(numerator, Traced):
+            return builder.product(numerator, inverse)
+        return builder.scale(inverse, weights(node, operands, 0))
+    x, divisor = traced(node, operands), weights(node, operands, 1)
+    if not divisor.all():
+        raise node.refused("by zero")
+    return builder.scale(x, 1.0 / divisor, rounded=inexact(divisor))
+
+
+def _negate(builder: Builder, node: Node, operands: Operands) -> Value:
+    return builder.combine([(-1.0, traced(node, operands))])
+
+
+def _gemm(builder: Builder, node: Node, operands: Operands) -> Value:
+    x, weight = traced(node, operands), weights(node, operands, 1)
+    x = x.moved(x.index.T) if node.integer("transA", 0) else x
+    weight = weight if node.integer("transB", 0) else weight.T
+    if weight.ndim != 2 or x.index.ndim != 2 or x.shape[1] != weight.shape[1]:
+        raise node.refused(f"of shapes {x.shape} and {weight.shape}")
+    shape = (x.shape[0], len(weight))
+    shift = given(node, operands, 2)
+    bias = np.zeros(math.prod(shape)) if shift is None else spread(shift, shape)
+    alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    rounded = "" if alpha == beta == 1 else digest(weight, bias, alpha, beta)
+    dense = Dense(np.ascontiguousarray(alpha * weight), outer=shape[0])
+    return builder.affine(
+        [(builder.flat(x), dense)], beta * bias, shape, terms=dense.terms, rounded=rounded
+    )
+
+
+def _matmul(builder: Builder, node: Node, operands: Operands) -> Value:
+    if isinstance(operands[0], Traced):
+        return _product(builder, node, operands[0], weights(node, operands, 1))
+    weight, x = weights(node, operands, 0), traced(node, operands, 1)
+    if weight.ndim != 2 or x.index.ndim != 2:
+        raise node.refused(f"of shapes {weight.shape} and {x.shape}")
+    product = _product(builder, node, x.moved(x.index.T), weight.T)
+    return product.moved(product.index.T)
+
+
+def _product(builder: Builder, node: Node, x: Traced, weight: Constant) -> Traced:
+    """Return x W for x (…, k) and a constant W (k, m)."""
+    lead = weight.shape[:-2] if weight.ndim > 2 else ()
+    if math.prod(lead) != 1 or weight.ndim < 2 or x.index.ndim < 1:
+        raise node.refused(f"of shapes {x.shape} and {weight.shape}")
+    x = x.moved(x.index.reshape((1,) * (len(lead) + 2 - x.index.ndim) + x.shape)) if lead else x
+    weight = weight.reshape(weight.shape[-2:])
+    if x.shape[-1] != len(weight):
+        raise node.refused(f"of shapes {x.shape} and {weight.shape}")
+    dense = Dense(np.ascontiguousarray(weight.T), outer=math.prod(x.shape[:-1]))
+    shape = (*x.shape[:-1], len(dense.weight))
+    return builder.affine([(builder.flat(x), dense)], None, shape, terms=dense.terms)
+
+
+def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:
+    """BatchNormalization: x · factor + (shift − mean · factor)."""
+    x = traced(node, operands)
+    node.real("momentum", 0.9)
+    if node.integer("training_mode", 0) or not node.integer("spatial", 1):
+        raise node.refused("in training mode or without channels")
+    scale, shift, mean, variance = (
+        spread(weights(node, operands, i), (x.shape[1],)) for i in range(1, 5)
+    )
+    epsilon = node.real("epsilon", _EPSILON)
+    if not (variance + epsilon > 0).all():
+        raise node.refused("with a variance that is not positive")
+    factor = scale / np.sqrt(variance + epsilon)
+    own = np.indices(x.shape)[1].reshape(-1)
+    moved_by = mean * factor
+    source, linear = builder.move(x, x.index)
+    return builder.affine(
+        [(source, linear.with_weight(factor[own]))],
+        (shift - moved_by)[own],
+        x.shape,
+        terms=1,
+        rounded=digest(scale, shift, mean, variance, epsilon),
+        bias_size=(np.abs(shift) + np.abs(moved_by))[own],
+    )
+
+
+OPERATORS: dict[str, Reading] = {
+    "Add": _sum,
+    "BatchNormalization": _normalise,
+    "Div": _divide,
+    "Gemm": _gemm,
+    "MatMul": _matmul,
+    "Mul": _multiply,
+    "Neg": _negate,
+    "Sub": _sum,
+    "Sum": _sum,
+}
