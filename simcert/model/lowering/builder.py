@@ -276,7 +276,7 @@ def constant_of(node: Node, operand: Operand | None, what: str) -> Tensor:
 
 def broadcast(*operands: Operand) -> tuple[int, ...]:
     """Return the shape that all operands take together."""
-    return tuple(torch.broadcast_shapes(*(tuple(x.shape) for x in operands)))  # type: ignore[no-untyped-call]
+    return np.broadcast_shapes(*(tuple(x.shape) for x in operands))  # torch's imports sympy
 
 
 def present(inputs: Sequence[Operand | None]) -> list[Operand]:
