@@ -21,8 +21,10 @@ from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.exact import ExactPair
 from simcert.checker.halfspaces import METHODS
 from simcert.checker.integration import Integrator
+from simcert.checker.interface import Interface, interface
 from simcert.checker.leaves import Functions, Settled, settle
-from simcert.checker.network import Interface, Network, interface, read
+from simcert.checker.network import Network, read
+from simcert.checker.onnxfile import File
 from simcert.checker.statistics import Tickets
 from simcert.checker.tree import Leaves, Tree
 from simcert.numerals import format_upper
@@ -142,6 +144,7 @@ class _Check:
     guarantee: dict[str, Any]
     content: dict[str, Any]
     claim: Claim
+    used: tuple[Interface, Interface]
     interface: Interface
     data: tuple[bytes, bytes]
     networks: tuple[Network, Network] | None
@@ -241,21 +244,26 @@ class _Check:
                 raise CheckError(f"the {what} file is not the one of the certificate")
             if len(data) != size["bytes"]:
                 raise CheckError(f"the {what} file has not the stated size")
-        for what in ("original", "compressed"):
-            if "interface" in self.predicate[what]:
-                raise CannotCheckError(
-                    f"the checker reads files as they are: it knows no input maps, several inputs "
-                    f"or chosen outputs, which the {what} has"
-                )
         self.data = original, compressed
-        first, self.interface = interface(original), interface(compressed)
+        self.used = self._used("original", original), self._used("compressed", compressed)
+        first, self.interface = self.used
         if (first.inputs, first.input_type) != (self.interface.inputs, self.interface.input_type):
             raise CheckError("the two networks have different inputs")
         try:
-            self.networks = read(original), read(compressed)
+            f, g = map(read, self.data, self.used)
+            self.networks = f, g
         except CannotCheckError as error:
             self.unreadable = str(error)
-        return "both SHA-256 digests and sizes"
+        words = [
+            f"{what}: {used.describe()}"
+            for what, used in zip(("original", "compressed"), self.used, strict=True)
+            if used.describe()
+        ]
+        return "; ".join(["both SHA-256 digests and sizes", *words])
+
+    def _used(self, what: str, data: bytes) -> Interface:
+        """Return how a file's tensors make the flat input and output."""
+        return interface(File(data), self.predicate[what].get("interface"))
 
     def read_evidence(self) -> str:
         evidence = self.predicate["evidence"]
@@ -464,7 +472,7 @@ class _Check:
         tickets = Tickets.of(self.content, masses)
         violating, again, found = None, "counts as stated, not drawn again", None
         if self.resample:
-            runners = draws.Runner(self.data[0]), draws.Runner(self.data[1])
+            runners = self.runners
             found = draws.divergences(
                 sampling,
                 tickets,
@@ -485,6 +493,12 @@ class _Check:
         shown = statistics.check_bound(sampling, tickets, leaves, certain, violating)
         spread.check(sampling, tickets, certain, self.claim, found)
         return f"{shown}; {again}"
+
+    @cached_property
+    def runners(self) -> tuple[draws.Runner, draws.Runner]:
+        """Both files in ONNX Runtime."""
+        f, g = map(draws.Runner, self.data, self.used)
+        return f, g
 
     def check_witness(self) -> str:
         witness = self.predicate["witness"]
@@ -510,8 +524,8 @@ class _Check:
 
     def _replay(self, x: np.ndarray[Any, Any], outputs: tuple[Any, Any]) -> str:
         if self.resample:
-            for data, output in zip(self.data, outputs, strict=True):
-                if (draws.Runner(data).run(x) != output).any():
+            for runner, output in zip(self.runners, outputs, strict=True):
+                if (runner.run(x) != output).any():
                     raise CheckError("a file gives another output on the witness")
             return "both files were run on it"
         if self.networks is None:

@@ -16,8 +16,8 @@ from simcert.checker import normal
 from simcert.checker.claim import Claim
 from simcert.checker.divergences import measured
 from simcert.checker.errors import CannotCheckError, CheckError
+from simcert.checker.interface import Interface
 from simcert.checker.interval import Float
-from simcert.checker.network import Interface, interface
 from simcert.checker.statistics import Tickets
 from simcert.checker.tree import Leaves
 
@@ -29,9 +29,10 @@ class Runner:
 
     Args:
         data: the file.
+        used: how its tensors make the flat input and output.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, used: Interface) -> None:
         try:
             import onnxruntime
         except ImportError as error:
@@ -40,28 +41,26 @@ class Runner:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
-        self._input: Interface = interface(data)
+        self._used = used
         self._session: Any = _made(
             lambda: onnxruntime.InferenceSession(
-                data,
+                used.runnable(data),
                 options,
                 providers=["CPUExecutionProvider"],
                 # At ORT_ENABLE_BASIC these quantise weights and drop quantisers that the graph has.
                 disabled_optimizers=["WeightBiasQuantization", "DoubleQDQPairsRemover"],
             )
         )
-        batched = bool(self._input.input_shape) and self._input.input_shape[0] is None
-        self._rows = _ROWS if batched else 1
+        self._rows = _ROWS if used.batched else 1
 
     def run(self, x: Float) -> Float:
         """Return the outputs (n, outputs) of inputs (n, inputs); in batches where the file can."""
         found = []
         for start in range(0, len(x), self._rows):
             rows = x[start : start + self._rows]
-            shape = (len(rows), *self._input.sample[1:]) if self._rows > 1 else self._input.sample
-            feed = {self._input.input_name: rows.astype(self._input.input_type).reshape(shape)}
-            (output,) = _made(partial(self._session.run, None, feed))
-            found.append(np.asarray(output, dtype=np.float64).reshape(len(rows), -1))
+            run = partial(self._session.run, list(self._used.outputs), self._used.feed(rows))
+            outputs = [np.asarray(y, dtype=np.float64).reshape(len(rows), -1) for y in _made(run)]
+            found.append(np.hstack(outputs))
         return np.concatenate(found)
 
 

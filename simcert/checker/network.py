@@ -1,34 +1,49 @@
 """The checker's own reading of an ONNX file: a network of the steps of ``program``.
 
 Every weight is the file's own number, or (for DequantizeLinear of a constant) a product that
-float64 holds exactly, or says that it was computed (``Affine.rounded``).
+float64 holds exactly, or says that it was computed (``Affine.rounded``). Input maps are steps
+before the file's own, so that what is shown is shown of the composition.
 """
 
 from __future__ import annotations
 
-from simcert.checker.builder import Builder, Traced, Value
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from simcert.checker.builder import Builder, Quantised, Traced, Value
 from simcert.checker.errors import CannotCheckError
-from simcert.checker.onnxfile import File, Interface, Node, interface
+from simcert.checker.interface import Entry, Interface, interface
+from simcert.checker.linear import Index
+from simcert.checker.onnxfile import File, Node
 from simcert.checker.operators import apply
 from simcert.checker.program import Network
+from simcert.checker.protobuf import Message
 
-__all__ = ["Interface", "Network", "interface", "read"]
+__all__ = ["Interface", "Network", "read"]
 
 
-def read(data: bytes) -> Network:
+def read(data: bytes, used: Interface | None = None) -> Network:
     """Read a network.
+
+    Args:
+        data: the file.
+        used: how its tensors make the flat input and output; by default they are these.
 
     Raises:
         CheckError: the bytes are no ONNX model.
         CannotCheckError: an operator, or a use of one, that the checker does not know.
     """
     file = File(data)
-    entry = file.interface
-    builder = Builder(entry.inputs)
+    used = used or interface(file)
+    builder = Builder(used.inputs)
     values: dict[str, Value] = dict(file.constants)
-    values[entry.input_name] = builder.tensor(0, entry.sample)
+    numbers = used.parts(np.arange(used.inputs)[None])
+    for entry, part in zip(used.entries, numbers, strict=True):
+        values[entry.tensor.name] = _entered(builder, entry, part)
     types = file.element_types
-    for proto in file.nodes:
+    for proto in _needed(file.nodes, used.outputs):
         node = Node(proto, types)
         for name in node.inputs:
             if name and name not in values:
@@ -37,14 +52,63 @@ def read(data: bytes) -> Network:
         if not node.outputs or any(name in values for name in node.outputs):
             raise CannotCheckError(f"{node.operator} with outputs {node.outputs}")
         values |= {n: value for n, value in zip(node.outputs, outputs, strict=False) if n}
-    output = values.get(file.output)
-    if not isinstance(output, Traced):
-        raise CannotCheckError("the output does not depend on the input")
     return Network(
-        builder.finished(output),
-        entry.input_name,
-        entry.input_shape,
-        entry.input_type,
-        file.fingerprint,
+        builder.finished(_joined(builder, [values.get(name) for name in used.outputs])),
+        used.input_type,
+        _fingerprint(file, used),
         file.kept_channels,
     )
+
+
+def _needed(nodes: Sequence[Message], outputs: Sequence[str]) -> list[Message]:
+    """Return the nodes that the outputs depend on."""
+    wanted, found = {*outputs}, []
+    for node in reversed(nodes):
+        if wanted.intersection(node.texts(2)):
+            wanted.update(node.texts(1))
+            found.append(node)
+    return found[::-1]
+
+
+def _entered(builder: Builder, entry: Entry, numbers: Index) -> Traced:
+    """Return an input of the file, made of the elements ``numbers`` (1, size) of the flat one."""
+    made, shape = entry.map, entry.map.after
+    builder.name = entry.tensor.name
+    x = Traced(0, made.moved(numbers)[0])
+    if (made.scale != 1).any():
+        x = builder.scale(x, np.broadcast_to(made.scale, shape))
+    if made.offset.any():
+        x = builder.combine([(1.0, x), (1.0, np.broadcast_to(made.offset, shape))])
+    x = x.moved(x.index.reshape(entry.tensor.sample))
+    if entry.limits is None:
+        return x
+    one = np.ones(x.shape)
+    x = builder.quantise(x, one, *(limit * one for limit in entry.limits))
+    return Quantised(x.step, x.index, one, np.zeros(x.shape, dtype=np.int64))
+
+
+def _joined(builder: Builder, outputs: Sequence[Value | None]) -> Traced:
+    """Return the outputs one after the other."""
+    found = [x for x in outputs if isinstance(x, Traced) and not isinstance(x, Quantised)]
+    if len(found) != len(outputs):
+        raise CannotCheckError("an output is of integers, or does not depend on the input")
+    if len(found) == 1:
+        return found[0]
+    operands, start, size = [], 0, sum(x.size for x in found)
+    for x in found:
+        index = np.full(size, -1)
+        index[start : start + x.size] = x.index.reshape(-1)
+        operands.append(builder.move(x, index))
+        start += x.size
+    return builder.affine(operands, None, (size,), terms=None)
+
+
+def _fingerprint(file: File, used: Interface) -> str:
+    """Equal for the same graph with the same constants, used in the same way."""
+    state = hashlib.sha256(file.fingerprint(used.outputs).encode())
+    for entry in used.entries:
+        made = entry.map
+        state.update(repr((made.before, made.order, made.after)).encode())
+        for factors in (made.scale, made.offset):
+            state.update(np.broadcast_to(factors, made.after).tobytes())
+    return state.hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,31 +39,22 @@ _INTEGERS: dict[int, np.dtype[Any]] = {
 
 
 @dataclass(frozen=True)
-class Interface:
-    """What a file says of its input and output, whatever is between them."""
+class Tensor:
+    """An input or output that a file declares: None where a size is symbolic."""
 
-    input_name: str
-    input_shape: tuple[int | None, ...]
-    input_type: np.dtype[np.floating]
+    name: str
+    shape: tuple[int | None, ...]
+    type: np.dtype[Any]
 
     @property
     def sample(self) -> tuple[int, ...]:
         """The shape of one sample; a symbolic size is the batch."""
-        return tuple(1 if size is None else size for size in self.input_shape)
+        return tuple(1 if size is None else size for size in self.shape)
 
     @property
-    def inputs(self) -> int:
+    def size(self) -> int:
         """Elements of one sample."""
         return math.prod(self.sample)
-
-
-def interface(data: bytes) -> Interface:
-    """Read the input of a file.
-
-    Raises:
-        CheckError: the file is no ONNX model with one input of floats.
-    """
-    return File(data).interface
 
 
 class File:
@@ -72,7 +64,7 @@ class File:
         data: its bytes.
 
     Raises:
-        CheckError: they are no ONNX model with one input of floats and one output.
+        CheckError: they are no ONNX model.
         CannotCheckError: the model uses functions, sparse tensors or data in other files.
     """
 
@@ -90,7 +82,6 @@ class File:
             (item.integer(2) for item in model.messages(8) if item.text(1) in ("", "ai.onnx")),
             default=0,
         )
-        self.interface = _interface(graph)
 
     @property
     def constants(self) -> dict[str, Constant]:
@@ -120,9 +111,24 @@ class File:
         return self._graph.messages(1)
 
     @property
-    def output(self) -> str:
-        """Name of the output."""
-        return _one([value.text(1) for value in self._graph.messages(12)], "output")
+    def inputs(self) -> list[Tensor]:
+        """The inputs that are no initialisers.
+
+        Raises:
+            CheckError: there is none.
+            CannotCheckError: one that is no tensor of numbers of a known size.
+        """
+        constants = {proto.text(8) for proto in self._graph.messages(5)}
+        declared = [_declared(value) for value in self._graph.messages(11)]
+        found = [tensor for tensor in declared if tensor.name not in constants]
+        if not found or any(None in tensor.shape[1:] for tensor in found):
+            raise CannotCheckError("the model has no input, or one with a symbolic size")
+        return found
+
+    @property
+    def outputs(self) -> list[Tensor]:
+        """The outputs."""
+        return [_declared(value) for value in self._graph.messages(12)]
 
     @property
     def kept_channels(self) -> dict[str, list[int]]:
@@ -140,17 +146,22 @@ class File:
             if isinstance(channels, list) and all(type(channel) is int for channel in channels)
         }
 
-    @property
-    def fingerprint(self) -> str:
-        """Equal for files with the same graph and the same constants, whatever their names are."""
+    def fingerprint(self, outputs: Sequence[str]) -> str:
+        """Equal for files with the same graph and the same constants, whatever their names are.
+
+        Args:
+            outputs: names of the tensors that count as outputs.
+        """
         state = hashlib.sha256()
 
         def add(*parts: object) -> None:
             state.update(repr(parts).encode())
 
         add(sorted((item.text(1), item.integer(2)) for item in self._model.messages(8)))
-        add(self.interface.input_shape, self.interface.input_type)
-        numbers = {"": "", self.interface.input_name: "input"}
+        numbers = {"": ""}
+        for index, tensor_in in enumerate(self.inputs):
+            add(tensor_in.shape, tensor_in.type)
+            numbers[tensor_in.name] = f"input {index}"
         for proto in self._graph.messages(5):
             array = tensor(proto)
             content = hashlib.sha256(array.tobytes()).hexdigest()
@@ -162,7 +173,7 @@ class File:
             for position, name in enumerate(node.texts(2)):
                 numbers[name] = f"{index}.{position}"
                 add(bool(name))
-        add(numbers.get(self.output))
+        add([numbers.get(name) for name in outputs])
         return state.hexdigest()
 
 
@@ -263,28 +274,14 @@ class Node:
         return item
 
 
-def _interface(graph: Message) -> Interface:
-    constants = {proto.text(8) for proto in graph.messages(5)}
-    inputs = {value.text(1): value for value in graph.messages(11)}
-    name = _one([name for name in inputs if name not in constants], "input")
-    proto = inputs[name].message(2).message(1)
-    element = _FLOATS.get(proto.integer(1))
+def _declared(value: Message) -> Tensor:
+    proto = value.message(2).message(1)
+    element = {**_FLOATS, **_INTEGERS}.get(proto.integer(1))
     if element is None:
-        raise CannotCheckError(f"the input {name!r} is not a tensor of floats")
+        raise CannotCheckError(f"{value.text(1)!r} is not a tensor of numbers")
     sizes = [axis.integer(1) for axis in proto.message(2).messages(1)]
     shape = tuple(size if size > 0 else None for size in sizes)
-    if None in shape[1:]:
-        raise CannotCheckError(f"the input {name!r} has shape {shape}")
-    found = Interface(name, shape, element)
-    if found.inputs > LARGEST_INPUT:
-        raise CannotCheckError(f"the input {name!r} of shape {shape} is too large for the checker")
-    return found
-
-
-def _one(names: list[str], kind: str) -> str:
-    if len(names) != 1:
-        raise CheckError(f"the model must have exactly one {kind}, it has {len(names)}")
-    return names[0]
+    return Tensor(value.text(1), shape, np.dtype(bool) if proto.integer(1) == 9 else element)
 
 
 def _numbers(proto: Message, name: str, kind: int) -> NDArray[np.generic]:

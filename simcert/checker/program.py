@@ -128,16 +128,13 @@ class Network:
 
     Attributes:
         steps: the first one is the input.
-        input_name: of the input tensor.
-        input_shape: of one sample, as the file declares it; None where the size is symbolic.
         input_type: of the input's elements.
-        fingerprint: equal for two files that hold the same graph with the same constants.
+        fingerprint: equal for files that hold the same graph with the same constants and are used
+            in the same way.
         kept: for nodes of which channels were removed, which ones are left, as the file says.
     """
 
     steps: tuple[Step, ...]
-    input_name: str
-    input_shape: tuple[int | None, ...]
     input_type: np.dtype[np.floating]
     fingerprint: str
     kept: dict[str, list[int]]

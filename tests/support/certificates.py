@@ -12,6 +12,7 @@ from simcert import verify
 from simcert.certificate import build, sealed, write
 from simcert.checker import Report, check
 from simcert.claim import Claim
+from simcert.model import Model
 from simcert.result import Verdict
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "advisory.onnx"
@@ -62,8 +63,8 @@ def canonical(value: object) -> bytes:
 def certify(
     folder: Path,
     name: str,
-    original: Path,
-    compressed: Path,
+    original: Path | Model,
+    compressed: Path | Model,
     claim: Claim,
     verdict: Verdict | None,
     *,
@@ -76,4 +77,5 @@ def certify(
     assert verdict in (None, result.verdict)
     path = folder / f"{name}.json"
     write(build(result, NOW, ["simcert", "verify"]), path, largest_inside=largest_inside)
-    return Certified(path, original, compressed)
+    files = (model.path if isinstance(model, Model) else model for model in (original, compressed))
+    return Certified(path, *files)
