@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from simcert.bounds.affine import AffineDualRule, AffineRule, interval_of
 from simcert.bounds.blocks import Blocks, add, weighted
+from simcert.bounds.cells import BLOCKS, Coded, InputQuantisers
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.product import ProductDualRule, ProductRule
 from simcert.bounds.relu import ReluDualRule, ReluRule
@@ -91,6 +93,19 @@ class RowBounds(NamedTuple):
         tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
         return cls(**tensors, triples=[])
 
+    def within(self, parts: RowBounds, box: Tensor) -> RowBounds:
+        """Return these bounds, or those of a box's parts where they say more.
+
+        Args:
+            parts: bounds of the functions on parts, or for cases, which together make a box.
+            box: the box of each (P,); boxes without any stay as they are.
+        """
+        each = box[:, None].expand_as(parts.lower)
+        lower = self.lower.scatter_reduce(0, each, parts.lower, "amin", include_self=False)
+        upper = self.upper.scatter_reduce(0, each, parts.upper, "amax", include_self=False)
+        lower, upper = torch.maximum(self.lower, lower), torch.minimum(self.upper, upper)
+        return self._replace(lower=lower, upper=upper)
+
     def tightened(self, other: RowBounds) -> RowBounds:
         """Return other bounds of the same boxes, no looser than these."""
         lower = torch.maximum(self.lower, other.lower)
@@ -131,6 +146,19 @@ class _Layer:
         elif isinstance(self.f, ReluRule):
             self.dual = ReluDualRule()
 
+    def coded(self, index: int, coded: Coded) -> _Layer:
+        """Return the layer, node ``index``, with other quantisers where there are any for it."""
+        own = {block: coded[index, block] for block in BLOCKS if (index, block) in coded}
+        if not own:
+            return self
+        layer = copy(self)
+        for block, quantiser in own.items():
+            setattr(layer, block, UnivariateRule(quantiser, float32=getattr(self, block).float32))
+        if isinstance(layer.f, UnivariateRule) and isinstance(layer.g, UnivariateRule):
+            same = isinstance(self.dual, UnivariateDualRule) and self.dual.same
+            layer.dual = UnivariateDualRule(layer.f, layer.g, same=same) if self.dual else None
+        return layer
+
 
 class Propagator:
     """Bounds linear functions f·c_f + g·c_g + (f − g)·c_δ of the outputs over boxes of inputs.
@@ -169,7 +197,9 @@ class Propagator:
         self._coefficients = [c.to(self._device, torch.float64) for c in (f, g, delta)]
         self._refined: dict[int, slice] = {}
         self._readers = _readers(dual)
-        for index in sorted(set(self._readers) - _exact_by_intervals(dual)):
+        apart, exact = _exact_by_intervals(dual)
+        self._quantisers = InputQuantisers(dual, apart, float32=float32)
+        for index in sorted(set(self._readers) - exact):
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         self._width = max(node.size for node in dual.nodes)
         self.part = _SMALL_PART if self._width <= _SMALL else None
@@ -203,10 +233,25 @@ class Propagator:
             OutOfTimeError: the deadline passed.
         """
         box = Interval(lower.to(self._device), upper.to(self._device))
+        bounds = self._bound(box, inherited, deadline, {})
+        cells = self._quantisers.cells(bounds.triples)
+        if cells is None:
+            return bounds
+        own = bounds.inherited[cells.box]
+        try:
+            parts = self._bound(cells.inputs, own, deadline, cells.coded)
+        except OutOfTimeError:
+            return bounds
+        return bounds.within(parts, cells.box)
+
+    def _bound(
+        self, box: Interval, inherited: Tensor | None, deadline: float, coded: Coded
+    ) -> RowBounds:
+        """Bound the functions on each box, quantisers being as ``coded``."""
         work = self._work * len(box.lower)
         batch = _Batch(box, deadline, torch.zeros_like(box.lower[:, 0]), work)
         for index, layer in enumerate(self._layers):
-            self._forward(layer, batch)
+            self._forward(layer.coded(index, coded), batch)
             if index in self._refined:
                 if inherited is not None:
                     part = inherited[..., self._refined[index]].to(self._device, torch.float64)
@@ -600,8 +645,11 @@ def _any(masks: Sequence[Tensor]) -> Tensor | None:
     return torch.stack(list(masks)).any(0) if masks else None
 
 
-def _exact_by_intervals(dual: DualProgram) -> set[int]:
-    """Return the nodes that intervals bound exactly: one dense map away from the input."""
+def _exact_by_intervals(dual: DualProgram) -> tuple[set[int], set[int]]:
+    """Return the nodes that keep the inputs apart, and those that intervals bound exactly.
+
+    The latter are one dense map away from the former.
+    """
     independent, exact = {0}, {0}
     for index, node in enumerate(dual.nodes[1:], start=1):
         if not isinstance(node.f, Affine) or not node.aligned or len(node.f_operands) != 1:
@@ -610,7 +658,7 @@ def _exact_by_intervals(dual: DualProgram) -> set[int]:
             exact.add(index)
             if keeps_inputs_apart(node):
                 independent.add(index)
-    return exact
+    return independent, exact
 
 
 def is_equal(dual: DualProgram) -> bool:

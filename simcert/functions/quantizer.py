@@ -71,6 +71,17 @@ class Quantizer:
         error = size * _ULPS
         return least - error, greatest + error
 
+    def codes(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the least and the greatest code less z; at a boundary both of its sides count."""
+        return self._step(lower, -1.0), self._step(upper, 1.0)
+
+    def cell(self, code: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the ends of all x that have a code less z, rounded outward."""
+        slack = (code.abs() + 1.0) * self.scale * _ULPS
+        lower, upper = (code - 0.5) * self.scale - slack, (code + 0.5) * self.scale + slack
+        lower = lower.masked_fill(code == self.least, -torch.inf)
+        return lower, upper.masked_fill(code == self.greatest, torch.inf)
+
     def slopes(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
         """Return 0 where there is no step, no bound where there is one."""
         flat = self._step(lower, -1.0) == self._step(upper, 1.0)
