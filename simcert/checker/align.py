@@ -24,6 +24,8 @@ from simcert.checker.program import (
     Quantiser,
     Relu,
     Smooth,
+    Softmax,
+    Stair,
     Step,
 )
 
@@ -83,15 +85,27 @@ def pair_up(f: Network, g: Network) -> list[PairNode]:
 def _kind(step: Step) -> tuple[object, ...]:
     """What two steps must share to be paired."""
     maps = tuple(type(linear) for linear in step.maps) if isinstance(step, Affine) else ()
-    return type(step), step.size, maps, step.curve.name if isinstance(step, Smooth) else ""
+    return type(step), step.size, maps, _function(step)
+
+
+def _function(step: Step) -> object:
+    """Return what tells steps of one type apart."""
+    match step:
+        case Smooth():
+            return step.curve.name
+        case Stair():
+            return step.kind
+        case Softmax():
+            return step.count, step.computed
+        case Product():
+            return step.shapes
+    return None
 
 
 def _alike(one: Step, two: Step) -> bool:
     if isinstance(one, Affine) and isinstance(two, Affine):
         return all(m.alike(n) for m, n in zip(one.maps, two.maps, strict=True))
-    if isinstance(one, Smooth) and isinstance(two, Smooth) and one.curve is not two.curve:
-        return False
-    return type(one) is type(two) and one.size == two.size
+    return type(one) is type(two) and one.size == two.size and _function(one) == _function(two)
 
 
 # -- removed channels ------------------------------------------------------------------------
@@ -135,17 +149,19 @@ def _placed(
             raise _NoPlaceError
         return two, np.arange(two.size)
     read = [places[operand] for operand in two.operands]
-    if isinstance(two, Relu | Smooth):
+    if isinstance(two, Relu | Smooth | Stair):
         return replace(two, size=one.size), read[0]
     if isinstance(two, Quantiser):
         grid = np.zeros((2, one.size))
         grid[:, read[0]] = two.scale, two.largest
         return Quantiser(two.operands, *grid), read[0]
     if isinstance(two, Product):
-        if not np.array_equal(read[0], read[1]):
+        if two.shapes is not None or not np.array_equal(read[0], read[1]):
             raise _NoPlaceError
         return replace(two, size=one.size), read[0]
-    if not isinstance(one, Affine) or len(one.maps) != len(two.maps):
+    if not isinstance(one, Affine) or not isinstance(two, Affine):
+        raise _NoPlaceError
+    if len(one.maps) != len(two.maps):
         raise _NoPlaceError
     known = kept.get(two.name)
     maps: Sequence[LinearMap]

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simcert.checker.curves import Curve
 from simcert.checker.errors import CannotCheckError
+from simcert.checker.functions import power
 from simcert.checker.linear import Gather, Index, LinearMap
 from simcert.checker.onnxfile import Constant
-from simcert.checker.program import Affine, Float, Input, Product, Quantiser, Relu, Smooth, Step
+from simcert.checker.program import (
+    Affine,
+    DynamicQuantiser,
+    Float,
+    Input,
+    Noise,
+    Product,
+    Quantiser,
+    Relu,
+    Smooth,
+    Softmax,
+    Stair,
+    Step,
+)
 
 LARGEST_TENSOR = 2**24
 """Elements of one tensor."""
@@ -48,7 +62,12 @@ class Traced:
 
 
 @dataclass(frozen=True, eq=False)
-class Quantised(Traced):
+class Coded(Traced):
+    """Integers, or scales of integers: few operators know what they stand for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantised(Coded):
     """What QuantizeLinear makes; its elements are those that DequantizeLinear will make of it.
 
     Attributes:
@@ -58,6 +77,36 @@ class Quantised(Traced):
 
     scale: Float
     zero: Constant
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicCodes(Coded):
+    """The codes of DynamicQuantizeLinear; its elements are the numbers that they stand for."""
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicZero(Coded):
+    """Its zero point; ``step`` is the quantiser."""
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicScale(Coded):
+    """Its scale times a constant; ``step`` is the quantiser."""
+
+    factor: Constant
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerSum(Coded):
+    """A sum of products of integers that waits for the scale of its result.
+
+    Attributes:
+        finish: appends the sum of real numbers, given what codes · weights are multiplied with.
+        scale: of the codes; None if they come from the dynamic quantiser ``step``.
+    """
+
+    finish: Callable[[Float], Traced]
+    scale: float | None
 
 
 Value = Traced | Constant
@@ -140,6 +189,7 @@ class Builder:
         terms: int | None,
         rounded: str = "",
         bias_size: Float | None = None,
+        noise: tuple[Noise, ...] = (),
     ) -> Traced:
         """Append Σ maps · operands + bias; see ``Affine``."""
         bias = np.zeros(math.prod(shape)) if bias is None else bias
@@ -151,6 +201,7 @@ class Builder:
             rounded,
             terms,
             self.name,
+            noise,
         )
         _check_sizes(step)
         return self._append(step, shape)
@@ -163,11 +214,53 @@ class Builder:
         """Append φ(x)."""
         return self._append(Smooth((self.flat(x),), x.size, curve), x.shape)
 
+    def stair(self, x: Traced, kind: str) -> Traced:
+        """Append a function that jumps; see ``Stair``."""
+        return self._append(Stair((self.flat(x),), x.size, kind), x.shape)
+
+    def dynamic(self, x: Traced) -> Traced:
+        """Append the quantiser whose step the range of x gives."""
+        return self._append(DynamicQuantiser((self.flat(x),), x.size), x.shape)
+
+    def softmax(self, x: Traced, *, computed: bool = True) -> Traced:
+        """Append the softmax over the last axis."""
+        return self._append(Softmax((self.flat(x),), x.size, x.shape[-1], computed), x.shape)
+
     def product(self, x: Traced, y: Traced) -> Traced:
-        """Append x · y."""
+        """Append x · y; x · x is a square."""
         shape = shape_of(x, y)
+        if x.step == y.step and x.shape == y.shape and np.array_equal(x.index, y.index):
+            return self.smooth(x, power(2.0))
         operands = (self.flat(v.moved(np.broadcast_to(v.index, shape))) for v in (x, y))
         return self._append(Product(tuple(operands), math.prod(shape)), shape)
+
+    def contract(self, x: Traced, y: Traced) -> Traced:
+        """Append the matrix products of x (…, i, k) and y (…, k, j).
+
+        Raises:
+            CannotCheckError: the shapes do not fit.
+        """
+        if min(x.index.ndim, y.index.ndim) < 2 or x.shape[-1] != y.shape[-2]:
+            raise CannotCheckError(f"shapes {x.shape} and {y.shape} make no matrix product")
+        (i, k), j = x.shape[-2:], y.shape[-1]
+        lead = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+        batch = math.prod(lead)
+        if batch * max(i * k, k * j, i * j) > LARGEST_TENSOR:
+            raise CannotCheckError(f"a product of {x.shape} and {y.shape} is too large")
+        operands = (
+            self.flat(v.moved(np.broadcast_to(v.index, (*lead, *v.shape[-2:])))) for v in (x, y)
+        )
+        shapes = (batch, i, k), (batch, k, j), (batch, i, j)
+        return self._append(Product(tuple(operands), batch * i * j, shapes), (*lead, i, j))
+
+    def noisy(self, x: Traced, noise: Sequence[tuple[Traced, float, int]], bias: float) -> Traced:
+        """Append x + bias, off by Σ factor · (max |source|)^power in a float32 runtime."""
+        operands = [self.move(x, x.index)]
+        for source, _, _ in noise:
+            nothing = np.full(x.size, -1)
+            operands.append(self.move(source, nothing))
+        errors = tuple(Noise(k, f, p) for k, (_, f, p) in enumerate(noise, start=1))
+        return self.affine(operands, np.full(x.size, bias), x.shape, terms=1, noise=errors)
 
     def quantise(self, x: Traced, scale: Float, lower: Float, upper: Float) -> Traced:
         """Append the nearest multiples of ``scale`` within [lower, upper], all in x's shape."""

@@ -1,8 +1,9 @@
 """Smooth functions: values, slopes, and how strongly they bend; and what follows from that.
 
-On [l, u] of width w, with |φ''| ≤ M, φ stays within M w²/8 of its chord, and its slope within M w/2
-of that in the middle. Every φ here is monotone. Values hold up to 2^-44 of their size, which is
-what is taken of numpy's and Python's elementary functions, with room to spare.
+On [l, u] of width w, with m ≤ φ'' ≤ M, φ lies between chord − M w²/8 and chord − m w²/8 (M at
+least 0, m at most 0), and its slope within max(|m|, |M|) w/2 of that in the middle. Values hold up
+to 2^-44 of their size, which is what is taken of numpy's and Python's elementary functions, with
+room to spare. ``functions`` lists the functions.
 """
 
 from __future__ import annotations
@@ -21,55 +22,79 @@ _VALUE_ERROR = 2.0**-44
 STEEPEST = 2.0**16
 """Slopes above it are not used: coefficients must not grow without bounds."""
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+
+def always(x: Interval) -> Bool:
+    """Return that a function is defined everywhere."""
+    return np.ones_like(x.lower, dtype=np.bool_)
+
+
+def positive(x: Interval) -> Bool:
+    """Whether all numbers are positive."""
+    return x.lower > 0
+
+
+def without_zero(x: Interval) -> Bool:
+    """Whether 0 is not among the numbers."""
+    return np.logical_or(x.lower > 0, x.upper < 0)
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A monotone smooth function.
+    """A smooth function.
 
     Attributes:
-        name: of the ONNX operator.
+        name: of the function; two curves of one name are the same function.
         value: φ.
         slope: φ'.
-        bend: at least |φ''| on [l, u].
-        decreasing: whether it falls.
-        positive: whether it is known for positive numbers only; nonzero ones if it falls.
+        bend: bounds of φ'' on [l, u], the least and the greatest.
+        monotone: whether it is so on every interval on which it is defined.
+        least: of others: [x₁, x₂] with the only minimum, and at most its value. Without it the
+            strip is what is known.
+        span: bounds of all values.
+        defined: whether φ is defined on finite intervals.
         steepest: slopes above it are not used.
+        cancels: what a float32 runtime's error is relative to, where its formula cancels: the
+            greater of φ and "one" or "x", or "more", which is φ + 1.
     """
 
     name: str
     value: Callable[[Float], Float]
     slope: Callable[[Float], Float]
-    bend: Callable[[Float, Float], Float]
-    decreasing: bool = False
-    positive: bool = False
+    bend: Callable[[Float, Float], tuple[Float, Float]]
+    monotone: bool = True
+    least: tuple[float, float, float] | None = None
+    span: tuple[float, float] = (-math.inf, math.inf)
+    defined: Callable[[Interval], Bool] = always
     steepest: float = 2.0
+    cancels: str = ""
+
+    @property
+    def reach(self) -> float:
+        """The largest absolute value."""
+        return max(-self.span[0], self.span[1])
 
     def image(self, x: Interval) -> Interval:
-        """Return the interval of φ(x); infinite where φ is not known."""
-        ends = (
-            self.value(x.upper if self.decreasing else x.lower),
-            self.value(x.lower if self.decreasing else x.upper),
-        )
-        error = _VALUE_ERROR * np.maximum(np.abs(ends[0]), np.abs(ends[1])) + SMALL
-        known = self._known(x)
-        return Interval(
-            np.where(known, ends[0] - error, -np.inf), np.where(known, ends[1] + error, np.inf)
-        ).snapped()
+        """Return the interval of φ(x); infinite, or the span, where φ is not known."""
+        ends = self.value(x.lower), self.value(x.upper)
+        low, high = np.minimum(*ends), np.maximum(*ends)
+        error = _VALUE_ERROR * np.maximum(np.abs(low), np.abs(high)) + SMALL
+        if self.least is not None:
+            inside = (x.lower <= self.least[1]) & (x.upper >= self.least[0])
+            low = np.where(inside, np.minimum(low, self.least[2]), low)
+        elif not self.monotone:
+            along, middle, half = self._chord(x)
+            ends = along * x.lower + middle, along * x.upper + middle
+            low, high = np.minimum(*ends) - half, np.maximum(*ends) + half
+        known = self.known(x)
+        lower = np.where(known, np.fmax(low - error, self.span[0] - SMALL), self.span[0])
+        upper = np.where(known, np.fmin(high + error, self.span[1] + SMALL), self.span[1])
+        return Interval(lower, upper).snapped()
 
     def lines(self, x: Interval) -> Strip:
         """Return a strip around φ on x: along the chord, or level if that is narrower."""
-        width = np.maximum(x.upper - x.lower, SMALL)
-        first, last = self.value(x.lower), self.value(x.upper)
-        slope = (last - first) / width
-        start = first - slope * x.lower
-        size = np.abs(first) + np.abs(last) + np.abs(slope) * x.size
-        half = self.bend(x.lower, x.upper) * np.square(width) / 8 * (1 + 2.0**-40)
-        half = half + 8 * _VALUE_ERROR * size + SMALL
-        image = self.image(x)
-        middle, radius = image.halves()
-        along = self._known(x) & (np.abs(slope) <= self.steepest) & (half < radius)
+        slope, start, half = self._chord(x)
+        middle, radius = self.image(x).halves()
+        along = self.known(x) & (np.abs(slope) <= self.steepest) & (half < radius)
         return Strip(
             np.where(along, slope, 0.0),
             np.where(along, start, middle),
@@ -81,9 +106,10 @@ class Curve:
         hull = Interval(np.minimum(a.lower, b.lower), np.maximum(a.upper, b.upper))
         centre, half = hull.halves()
         slope = self.slope(centre)
-        radius = self.bend(hull.lower, hull.upper) * half * (1 + 2.0**-40)
-        radius = radius + 8 * _VALUE_ERROR * np.abs(slope) + SMALL
-        known = self._known(hull) & (np.abs(slope) <= self.steepest)
+        bend = np.maximum(*(np.abs(side) for side in self.bend(*hull)))
+        radius = bend * half * (1 + 2.0**-40)
+        radius = radius + 8 * _VALUE_ERROR * (np.abs(slope) + half * bend) + SMALL
+        known = self.known(hull) & (np.abs(slope) <= self.steepest)
         return np.where(known, slope, 0.0), np.where(known, radius, np.inf)
 
     def steepness(self, x: Interval) -> Float:
@@ -91,11 +117,33 @@ class Curve:
         slope, radius = self.slopes(x, x)
         return np.abs(slope) + radius
 
-    def _known(self, x: Interval) -> Bool:
-        known = np.logical_and(np.isfinite(x.lower), np.isfinite(x.upper))
-        if self.positive:
-            known &= ((x.lower > 0) | (x.upper < 0)) if self.decreasing else x.lower > 0
-        return known
+    def scale(self, x: Interval, image: Interval) -> Float:
+        """Return what the error of a float32 runtime on x is relative to."""
+        size = image.size
+        if self.cancels in ("one", "more"):
+            return np.maximum(size, 1.0) if self.cancels == "one" else size + 1.0
+        return np.maximum(size, x.size) if self.cancels == "x" else size
+
+    def known(self, x: Interval) -> Bool:
+        """Whether φ is defined and finite on x."""
+        finite = np.logical_and(np.isfinite(x.lower), np.isfinite(x.upper))
+        return np.logical_and(finite, self.defined(x))
+
+    def _chord(self, x: Interval) -> tuple[Float, Float, Float]:
+        """Return slope, middle and half width of a strip along the chord.
+
+        chord − φ is φ''(ξ)/2 times (x − l)(u − x), which lies between 0 and w²/4.
+        """
+        width = np.maximum(x.upper - x.lower, SMALL)
+        first, last = self.value(x.lower), self.value(x.upper)
+        slope = (last - first) / width
+        start = first - slope * x.lower
+        size = np.abs(first) + np.abs(last) + np.abs(slope) * x.size
+        least, greatest = self.bend(x.lower, x.upper)
+        over = np.maximum(greatest, 0.0) * np.square(width) / 8
+        under = np.maximum(-least, 0.0) * np.square(width) / 8
+        half = (over + under) / 2 * (1 + 2.0**-40) + 8 * _VALUE_ERROR * (size + over + under)
+        return slope, start - (over - under) / 2, half + SMALL
 
 
 class Strip(NamedTuple):
@@ -109,54 +157,3 @@ class Strip(NamedTuple):
         """Return (boxes, 4, n) as ``relu.packed_lines`` does."""
         zero = np.zeros_like(self.slope)
         return np.stack([self.slope, zero, self.middle, self.half + noise], 1)
-
-
-def _sigmoid(x: Float) -> Float:
-    return np.asarray(1.0 / (1.0 + np.exp(-x)))
-
-
-def _constant(bend: float) -> Callable[[Float, Float], Float]:
-    return lambda lower, _: np.full_like(lower, bend)
-
-
-def _nearest(lower: Float, upper: Float) -> Float:
-    """Return the least |x| of intervals of one sign."""
-    return np.minimum(np.abs(lower), np.abs(upper))
-
-
-_ROOT_PI = math.sqrt(math.pi)
-
-CURVES = {
-    curve.name: curve
-    for curve in (
-        # The greatest |φ''|, rounded up: √3/18, 4√3/9, √(8/(π e)) and 1/4.
-        Curve("Sigmoid", _sigmoid, lambda x: _sigmoid(x) * _sigmoid(-x), _constant(0.0963)),
-        Curve("Tanh", np.tanh, lambda x: 1 / np.square(np.cosh(x)), _constant(0.77)),
-        Curve(
-            "Erf",
-            lambda x: np.asarray(_erf(x), dtype=np.float64),
-            lambda x: 2 / _ROOT_PI * np.exp(-np.square(x)),
-            _constant(0.969),
-        ),
-        Curve("Softplus", lambda x: np.logaddexp(0.0, x), _sigmoid, _constant(0.2501)),
-        Curve("Exp", np.exp, np.exp, lambda _, upper: np.exp(upper), steepest=STEEPEST),
-        Curve("Log", np.log, lambda x: 1 / x, lambda lower, _: np.square(1 / lower), positive=True),
-        Curve(
-            "Sqrt",
-            np.sqrt,
-            lambda x: 0.5 / np.sqrt(x),
-            lambda lower, _: 0.25 / (lower * np.sqrt(lower)),
-            positive=True,
-            steepest=STEEPEST,
-        ),
-        Curve(
-            "Reciprocal",
-            lambda x: 1 / x,
-            lambda x: -1 / np.square(x),
-            lambda lower, upper: 2 / np.power(_nearest(lower, upper), 3),
-            decreasing=True,
-            positive=True,
-            steepest=STEEPEST,
-        ),
-    )
-}

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from simcert.checker.bounds import AffineRule, Batch, Blocks, Layer, Pair, Rows
+from simcert.checker.bounds import AffineRule, Batch, Blocks, Pair
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.interval import Float, Interval
 from simcert.checker.linear import Index, LinearMap
+from simcert.checker.rules.layer import Layer, Rows, Setting
 
 Objects = NDArray[Any]
 
@@ -151,50 +152,21 @@ class _ExactRule(AffineRule):
         return (found.widened(noise) if self._relative else found), noise, size.above()
 
 
-class ExactPair(Pair):
-    """A pair whose bounds are computed exactly; see the module."""
+class _ExactSetting(Setting):
+    """Integers times powers of two: nothing is rounded."""
 
-    def _lift(self, values: Float) -> Rows:
+    def lift(self, values: Float) -> Rows:
         return Dyadic.of(values)
 
-    def _affine_rule(
-        self,
-        maps: Sequence[LinearMap],
-        bias: Float,
-        bias_size: Float,
-        rounded: bool,
-        extra: Sequence[LinearMap] = (),
-    ) -> AffineRule:
-        return _ExactRule(maps, bias, bias_size, rounded, extra)
-
-    def _relu_noise(self, size: Float) -> Float:
+    def noise(self, size: Float, terms: int = 0) -> Float:  # noqa: ARG002
         return np.zeros_like(size)
 
-    def _weighted(self, c: Rows, values: Rows) -> Rows:
-        return (c * values).sum(axis=1)
+    def require(self, kind: str) -> None:
+        raise CannotCheckError(
+            f"exact arithmetic is rational, and knows no bounds of {kind}: leave out --exact"
+        )
 
-    def _by_intervals(self, layer: Layer, f: Float, g: Float, d: Float) -> Interval:  # noqa: ARG002
-        """No bound, but where the intervals are 0."""
-        shape = len(layer.a.lower), len(f)  # type: ignore[union-attr]
-        found = Interval(np.full(shape, -np.inf), np.full(shape, np.inf))
-        if layer.d is not None and not layer.d.size.any():
-            alone = ~(f.any(axis=1) | g.any(axis=1))
-            found.lower[:, alone] = found.upper[:, alone] = 0.0
-        return found
-
-    def _concrete(
-        self, batch: Batch, box: Index, slopes: Blocks, constant: Rows
-    ) -> tuple[Float, Float]:
-        parts: list[Rows] = [c for c in (slopes.f, slopes.g) if c is not None]
-        if not parts:
-            return constant.above(), np.zeros((len(box), batch.box.lower.shape[1]))
-        slope: Rows = sum(parts[1:], parts[0])
-        lower, upper = (self._lift(end[box]) for end in batch.box)
-        end = constant + self._weighted(np.maximum(slope, 0), upper)
-        end = end + self._weighted(np.minimum(slope, 0), lower)
-        return end.above(), slope.above()
-
-    def _check_lines(self, x: Interval, lines: Rows) -> None:
+    def check_lines(self, x: Interval, lines: Rows) -> None:
         """Convex functions lie below a line if they do at both ends."""
         mean, half, constant, spread = (lines[:, i] for i in range(4))
         for end in x:
@@ -206,10 +178,7 @@ class ExactPair(Pair):
             if not (above & below).all():
                 raise CannotCheckError("a line around a rectifier is wrong")
 
-    def _check_curves(self) -> None:
-        raise CannotCheckError("exact arithmetic knows no smooth functions and no products")
-
-    def _check_planes(self, before: Layer, planes: Rows) -> None:
+    def check_planes(self, before: Layer, planes: Rows) -> None:
         """Require relu(a) − relu(b) to lie between the planes.
 
         The difference to a plane is linear on each part of the polygon of all (a, b) on which no
@@ -235,3 +204,44 @@ class ExactPair(Pair):
             below = starts[0] * x + starts[1] * y + starts[2] * (x - y) + starts[3] <= value
             if (inside & ~(above & below)).any():
                 raise CannotCheckError("a plane around two rectifiers is wrong")
+
+
+class ExactPair(Pair):
+    """A pair whose bounds are computed exactly; see the module."""
+
+    def _setting(self, float32: bool, equal: bool, terms: int) -> Setting:
+        return _ExactSetting(float32, equal, terms)
+
+    def _affine_rule(
+        self,
+        maps: Sequence[LinearMap],
+        bias: Float,
+        bias_size: Float,
+        rounded: bool,
+        extra: Sequence[LinearMap] = (),
+    ) -> AffineRule:
+        return _ExactRule(maps, bias, bias_size, rounded, extra)
+
+    def _weighted(self, c: Rows, values: Rows) -> Rows:
+        return (c * values).sum(axis=1)
+
+    def _by_intervals(self, layer: Layer, f: Float, g: Float, d: Float) -> Interval:  # noqa: ARG002
+        """No bound, but where the intervals are 0."""
+        shape = len(layer.a.lower), len(f)  # type: ignore[union-attr]
+        found = Interval(np.full(shape, -np.inf), np.full(shape, np.inf))
+        if layer.d is not None and not layer.d.size.any():
+            alone = ~(f.any(axis=1) | g.any(axis=1))
+            found.lower[:, alone] = found.upper[:, alone] = 0.0
+        return found
+
+    def _concrete(
+        self, batch: Batch, box: Index, slopes: Blocks, constant: Rows
+    ) -> tuple[Float, Float]:
+        parts: list[Rows] = [c for c in (slopes.f, slopes.g) if c is not None]
+        if not parts:
+            return constant.above(), np.zeros((len(box), batch.box.lower.shape[1]))
+        slope: Rows = sum(parts[1:], parts[0])
+        lower, upper = (self.setting.lift(end[box]) for end in batch.box)
+        end = constant + self._weighted(np.maximum(slope, 0), upper)
+        end = end + self._weighted(np.minimum(slope, 0), lower)
+        return end.above(), slope.above()

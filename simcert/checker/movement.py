@@ -118,7 +118,39 @@ def _expand(node: Node, x: Array, constants: Constants) -> list[Array]:
     return [np.broadcast_to(x, shape)]
 
 
+def _tile(node: Node, x: Array, constants: Constants) -> list[Array]:
+    counts = operand(node, constants, 1, "repeats", [])
+    if len(counts) != x.ndim or min(counts, default=0) < 0:
+        raise node.refused(f"{counts} times")
+    if math.prod(counts) * x.size > LARGEST_TENSOR:
+        raise node.refused(f"{counts} times")
+    return [np.tile(x, counts)]
+
+
+def _depth_to_space(node: Node, x: Array, _constants: Constants) -> list[Array]:
+    """Blocks of channels become blocks of pixels (depth first, DCR, or columns first, CRD)."""
+    size, mode = node.integer("blocksize", 1), node.text("mode", "DCR")
+    n, channels, height, width = x.shape
+    rest = channels // (size * size)
+    if mode == "DCR":
+        y = x.reshape(n, size, size, rest, height, width).transpose(0, 3, 4, 1, 5, 2)
+    elif mode == "CRD":
+        y = x.reshape(n, rest, size, size, height, width).transpose(0, 1, 4, 2, 5, 3)
+    else:
+        raise node.refused(f"in mode {mode!r}")
+    return [y.reshape(n, rest, height * size, width * size)]
+
+
+def _space_to_depth(node: Node, x: Array, _constants: Constants) -> list[Array]:
+    size = node.integer("blocksize", 1)
+    n, channels, height, width = x.shape
+    y = x.reshape(n, channels, height // size, size, width // size, size)
+    y = y.transpose(0, 3, 5, 1, 2, 4)
+    return [y.reshape(n, channels * size * size, height // size, width // size)]
+
+
 MOVEMENTS: dict[str, Callable[[Node, Array, Constants], list[Array]]] = {
+    "DepthToSpace": _depth_to_space,
     "Dropout": _dropout,
     "Expand": _expand,
     "Flatten": _flatten,
@@ -126,8 +158,10 @@ MOVEMENTS: dict[str, Callable[[Node, Array, Constants], list[Array]]] = {
     "Identity": _same,
     "Reshape": _reshape,
     "Slice": _slice,
+    "SpaceToDepth": _space_to_depth,
     "Split": _split,
     "Squeeze": _squeeze,
+    "Tile": _tile,
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
 }

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from simcert.checker.builder import Builder, Quantised, Traced, Value
+from simcert.checker.builder import Builder, Coded, Quantised, Traced, Value
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.interface import Entry, Interface, interface
 from simcert.checker.linear import Index
@@ -44,7 +44,7 @@ def read(data: bytes, used: Interface | None = None) -> Network:
         values[entry.tensor.name] = _entered(builder, entry, part)
     types = file.element_types
     for proto in _needed(file.nodes, used.outputs):
-        node = Node(proto, types)
+        node = Node(proto, types, file.opset)
         for name in node.inputs:
             if name and name not in values:
                 raise CannotCheckError(f"{node.operator} reads {name!r} before it is made")
@@ -89,7 +89,7 @@ def _entered(builder: Builder, entry: Entry, numbers: Index) -> Traced:
 
 def _joined(builder: Builder, outputs: Sequence[Value | None]) -> Traced:
     """Return the outputs one after the other."""
-    found = [x for x in outputs if isinstance(x, Traced) and not isinstance(x, Quantised)]
+    found = [x for x in outputs if isinstance(x, Traced) and not isinstance(x, Coded)]
     if len(found) != len(outputs):
         raise CannotCheckError("an output is of integers, or does not depend on the input")
     if len(found) == 1:

@@ -210,9 +210,11 @@ class Node:
     Args:
         proto: of the node.
         types: of initialisers.
+        opset: version of the operators.
     """
 
-    def __init__(self, proto: Message, types: dict[str, int]) -> None:
+    def __init__(self, proto: Message, types: dict[str, int], opset: int) -> None:
+        self.opset = opset
         self.operator, self.domain, self.name = proto.text(4), proto.text(7), proto.text(3)
         self.inputs, self.outputs = proto.texts(1), proto.texts(2)
         attributes = proto.messages(5)
@@ -252,6 +254,16 @@ class Node:
         """Return a string."""
         item = self._attribute(name, 3)
         return default if item is None else item.text(4)
+
+    def texts(self, name: str, default: list[str]) -> list[str]:
+        """Return strings."""
+        item = self._attribute(name, 8)
+        return default if item is None else item.texts(9)
+
+    def reals(self, name: str, default: list[float]) -> list[float]:
+        """Return floats."""
+        item = self._attribute(name, 6)
+        return default if item is None else np.frombuffer(item.packed(7), "<f4").tolist()
 
     def tensor(self, name: str) -> Constant:
         """Return a tensor, which must be there."""

@@ -7,7 +7,9 @@ i, tensor 0 is the input.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,22 @@ from simcert.checker.curves import Curve
 from simcert.checker.linear import LinearMap
 
 Float = NDArray[np.float64]
+
+Shape3 = tuple[int, int, int]
+
+
+class Noise(NamedTuple):
+    """factor · (max |x|)^power over an operand x: what a float32 runtime's formula is off by.
+
+    Attributes:
+        operand: its position among those of the step.
+        factor: absolute for power 0.
+        power: 0, 1 or 2.
+    """
+
+    operand: int
+    factor: float
+    power: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +58,7 @@ class Affine:
         terms: products of one sum as a runtime computes it; 0 where it computes none and at most
             flushes a subnormal number, None where elements are only moved.
         name: of the node in the file.
+        noise: what the formula that a runtime takes for an operator is off by besides.
     """
 
     operands: tuple[int, ...]
@@ -49,6 +68,7 @@ class Affine:
     rounded: str = ""
     terms: int | None = None
     name: str = ""
+    noise: tuple[Noise, ...] = ()
 
     @property
     def size(self) -> int:
@@ -109,17 +129,123 @@ class Smooth:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """x · y, element by element."""
+    """x · y, element by element or as matrix products.
+
+    Attributes:
+        operands: x and y.
+        size: of the result.
+        shapes: of x (batch, i, k), y (batch, k, j) and the result (batch, i, j), in the order of
+            their elements; None for a product of each element.
+    """
+
+    operands: tuple[int, ...]
+    size: int
+    shapes: tuple[Shape3, Shape3, Shape3] | None = None
+
+    @property
+    def terms(self) -> int:
+        """Products of one sum."""
+        return 1 if self.shapes is None else self.shapes[0][2]
+
+    @property
+    def widest(self) -> int:
+        """Terms of one sum on the way back at most."""
+        return 1 if self.shapes is None else max(*self.shapes[0], *self.shapes[1])
+
+    def times(self, x: Float, y: Float) -> Float:
+        """Return the products of rows of both operands."""
+        if self.shapes is None:
+            return x * y
+        left, right, _ = self.shapes
+        return (x.reshape(-1, *left) @ y.reshape(-1, *right)).reshape(len(x), -1)
+
+    def back(self, c: Float, x: Float, y: Float) -> tuple[Float, Float]:
+        """Return c times the derivatives by x and by y, rows of each."""
+        if self.shapes is None:
+            return c * y, c * x
+        left, right, made = self.shapes
+        rows = c.reshape(-1, *made)
+        on_x = rows @ y.reshape(-1, *right).swapaxes(-1, -2)
+        on_y = x.reshape(-1, *left).swapaxes(-1, -2) @ rows
+        return on_x.reshape(len(c), -1), on_y.reshape(len(c), -1)
+
+    def evaluate(self, operands: list[Float]) -> Float:
+        """Return the result for rows of the operands."""
+        return self.times(*operands)
+
+
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    """exp(x_i)/Σ exp(x_j) over each ``count`` elements that follow each other.
+
+    ``computed`` says whether a runtime computes it, or only something that is made of it.
+    """
+
+    operands: tuple[int, ...]
+    size: int
+    count: int
+    computed: bool = True
+
+    def evaluate(self, operands: list[Float]) -> Float:
+        """Return the result for rows of the operand."""
+        x = operands[0].reshape(len(operands[0]), -1, self.count)
+        powers = np.exp(x - x.max(axis=-1, keepdims=True))
+        weights = powers / powers.sum(axis=-1, keepdims=True)
+        return np.asarray(weights.reshape(len(x), -1))
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicQuantiser:
+    """Rounding to multiples of a step that the whole tensor's range gives, (high − low)/255."""
 
     operands: tuple[int, ...]
     size: int
 
     def evaluate(self, operands: list[Float]) -> Float:
-        """Return the result for rows of the operands."""
-        return operands[0] * operands[1]
+        """Return the result for rows of the operand."""
+        x = operands[0]
+        low = np.minimum(x.min(axis=1, keepdims=True), 0.0)
+        high = np.maximum(x.max(axis=1, keepdims=True), 0.0)
+        scale = np.where(high > low, (high - low) / 255.0, 1.0)
+        zero = np.rint(-low / scale)
+        return np.asarray(scale * (np.clip(np.rint(x / scale) + zero, 0, 255) - zero))
 
 
-Step = Input | Affine | Relu | Quantiser | Smooth | Product
+@dataclass(frozen=True, eq=False)
+class Stair:
+    """A monotone function that jumps: a rounding to whole numbers, or where 0 is exceeded.
+
+    Attributes:
+        operands: x.
+        size: elements.
+        kind: "Ceil", "Floor", "Round", "Positive" (x > 0) or "NotNegative" (x ≥ 0).
+    """
+
+    operands: tuple[int, ...]
+    size: int
+    kind: str
+
+    def evaluate(self, operands: list[Float]) -> Float:
+        """Return the result for rows of the operand."""
+        return STAIRS[self.kind](operands[0])
+
+
+STAIRS: dict[str, Callable[[Float], Float]] = {
+    "Ceil": np.ceil,
+    "Floor": np.floor,
+    "Round": np.rint,
+    "Positive": lambda x: (x > 0).astype(np.float64),
+    "NotNegative": lambda x: (x >= 0).astype(np.float64),
+}
+
+
+Elementwise = Relu | Quantiser | Smooth | DynamicQuantiser | Stair
+"""Steps that make each element of one."""
+
+Joining = Product | Softmax
+"""Steps that are not linear and join elements."""
+
+Step = Input | Affine | Elementwise | Joining
 
 
 @dataclass(frozen=True, eq=False)

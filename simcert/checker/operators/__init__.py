@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simcert.checker.builder import Builder, Quantised, Value
+from simcert.checker.builder import Builder, Coded, Value
 from simcert.checker.errors import CannotCheckError
+from simcert.checker.movement import MOVEMENTS
 from simcert.checker.onnxfile import Node
 from simcert.checker.operators import (
     affine,
+    comparisons,
     convolution,
     functions,
+    integers,
+    normalisation,
     piecewise,
     placing,
     quantisers,
+    recurrent,
     reductions,
+    resizing,
 )
 from simcert.checker.operators.operands import Operands, Reading
 
@@ -22,14 +28,22 @@ __all__ = ["OPERATORS", "apply"]
 
 OPERATORS: dict[str, Reading] = {
     **affine.OPERATORS,
+    **comparisons.OPERATORS,
     **convolution.OPERATORS,
     **functions.OPERATORS,
+    **integers.OPERATORS,
+    **normalisation.OPERATORS,
     **piecewise.OPERATORS,
     **placing.OPERATORS,
     **quantisers.OPERATORS,
+    **recurrent.OPERATORS,
     **reductions.OPERATORS,
+    **resizing.OPERATORS,
 }
 """How each operator is read, by its ONNX type."""
+
+_OF_CODES = {"Cast", "DequantizeLinear", "MaxPool", "Mul", *MOVEMENTS, *integers.OPERATORS}
+"""Operators that look at what integers, or scales of integers, stand for."""
 
 
 def apply(builder: Builder, node: Node, operands: Operands) -> list[Value]:
@@ -41,7 +55,7 @@ def apply(builder: Builder, node: Node, operands: Operands) -> list[Value]:
     builder.name = node.name or (node.outputs[0] if node.outputs else "")
     if node.domain not in ("", "ai.onnx") or node.operator not in OPERATORS:
         raise CannotCheckError(f"the checker does not know the operator {node.operator!r}")
-    if node.operator != "DequantizeLinear" and any(isinstance(x, Quantised) for x in operands):
+    if node.operator not in _OF_CODES and any(isinstance(x, Coded) for x in operands):
         raise node.refused("of quantised numbers")
     found = OPERATORS[node.operator](builder, node, operands)
     node.check_attributes()

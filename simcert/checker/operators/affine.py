@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from simcert.checker.builder import Builder, Traced, Value, digest, spread
-from simcert.checker.curves import CURVES
+from simcert.checker.builder import Builder, Coded, Traced, Value, digest, spread
+from simcert.checker.functions import power
 from simcert.checker.linear import Dense
 from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import (
@@ -19,6 +19,7 @@ from simcert.checker.operators.operands import (
     traced,
     weights,
 )
+from simcert.checker.operators.scales import scaled
 
 _EPSILON = float(np.float32(1e-5))
 
@@ -33,6 +34,8 @@ def _sum(builder: Builder, node: Node, operands: Operands) -> Value:
 
 def _multiply(builder: Builder, node: Node, operands: Operands) -> Value:
     x, y = operands
+    if isinstance(x, Coded) or isinstance(y, Coded):
+        return scaled(node, x, y)
     if isinstance(x, Traced) and isinstance(y, Traced):
         return builder.product(x, y)
     turned = isinstance(operands[1], Traced)
@@ -43,7 +46,7 @@ def _multiply(builder: Builder, node: Node, operands: Operands) -> Value:
 def _divide(builder: Builder, node: Node, operands: Operands) -> Value:
     numerator, denominator = operands
     if isinstance(denominator, Traced):
-        inverse = builder.smooth(denominator, CURVES["Reciprocal"])
+        inverse = builder.smooth(denominator, power(-1.0))
         if isinstance(numerator, Traced):
             return builder.product(numerator, inverse)
         return builder.scale(inverse, weights(node, operands, 0))
@@ -75,17 +78,34 @@ def _gemm(builder: Builder, node: Node, operands: Operands) -> Value:
 
 
 def _matmul(builder: Builder, node: Node, operands: Operands) -> Value:
-    if isinstance(operands[0], Traced):
-        return _product(builder, node, operands[0], weights(node, operands, 1))
+    x, y = operands
+    if isinstance(x, Traced) and isinstance(y, Traced):
+        return _of_two(builder, x, y)
+    if isinstance(x, Traced):
+        return product(builder, node, x, weights(node, operands, 1))
     weight, x = weights(node, operands, 0), traced(node, operands, 1)
     if weight.ndim != 2 or x.index.ndim != 2:
         raise node.refused(f"of shapes {weight.shape} and {x.shape}")
-    product = _product(builder, node, x.moved(x.index.T), weight.T)
-    return product.moved(product.index.T)
+    made = product(builder, node, x.moved(x.index.T), weight.T)
+    return made.moved(made.index.T)
 
 
-def _product(builder: Builder, node: Node, x: Traced, weight: Constant) -> Traced:
-    """Return x W for x (…, k) and a constant W (k, m)."""
+def _of_two(builder: Builder, x: Traced, y: Traced) -> Traced:
+    """Return the matrix product of two tensors; of a vector as of a row or a column."""
+    row, column = x.index.ndim == 1, y.index.ndim == 1
+    left, right = x.moved(x.index[None]) if row else x, y.moved(y.index[:, None]) if column else y
+    index = (made := builder.contract(left, right)).index
+    index = index[..., 0, :] if row else index
+    return made.moved(index[..., 0] if column else index)
+
+
+def product(
+    builder: Builder, node: Node, x: Traced, weight: Constant, rounded: str = "", terms: int = 0
+) -> Traced:
+    """Return x W for x (…, k) and a constant W (k, m) or (k,); see ``Affine`` for the rest."""
+    if weight.ndim == 1:
+        made = product(builder, node, x, weight[:, None], rounded, terms)
+        return made.moved(made.index[..., 0])
     lead = weight.shape[:-2] if weight.ndim > 2 else ()
     if math.prod(lead) != 1 or weight.ndim < 2 or x.index.ndim < 1:
         raise node.refused(f"of shapes {x.shape} and {weight.shape}")
@@ -95,7 +115,8 @@ def _product(builder: Builder, node: Node, x: Traced, weight: Constant) -> Trace
         raise node.refused(f"of shapes {x.shape} and {weight.shape}")
     dense = Dense(np.ascontiguousarray(weight.T), outer=math.prod(x.shape[:-1]))
     shape = (*x.shape[:-1], len(dense.weight))
-    return builder.affine([(builder.flat(x), dense)], None, shape, terms=dense.terms)
+    terms = terms or dense.terms
+    return builder.affine([(builder.flat(x), dense)], None, shape, terms=terms, rounded=rounded)
 
 
 def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simcert.checker.builder import Builder, Traced, Value, spread
+from simcert.checker.builder import Builder, Coded, IntegerSum, Quantised, Traced, Value, spread
 from simcert.checker.movement import MOVEMENTS, moved, padded
 from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import (
@@ -25,6 +25,11 @@ def _move(_builder: Builder, node: Node, operands: Operands) -> list[Value]:
     """Move a constant, or the numbers of a tensor's elements."""
     x = operands[0] if operands else None
     constants = [given(node, operands, i) if i else None for i in range(len(operands))]
+    if isinstance(x, Coded) and not isinstance(x, Quantised):
+        raise node.refused("of quantised numbers")
+    if isinstance(x, Quantised):
+        parts = (moved(node, part, constants) for part in (x.index, x.scale, x.zero))
+        return [Quantised(x.step, *part) for part in zip(*parts, strict=True)]
     if isinstance(x, Traced):
         return [x.moved(index) for index in moved(node, x.index, constants)]
     return list(moved(node, constant(node, operands, 0), constants))
@@ -57,7 +62,7 @@ def _cast(_builder: Builder, node: Node, operands: Operands) -> Value:
     x, kind = operands[0], node.integer("to", 0)
     node.integer("saturate", 1)
     if isinstance(x, Traced):
-        if kind != 1:
+        if kind != 1 or (isinstance(x, Coded) and not isinstance(x, IntegerSum)):
             raise node.refused("to another type than float32")
         return x
     values = constant(node, operands, 0)

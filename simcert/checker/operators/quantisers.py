@@ -5,22 +5,27 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simcert.checker.builder import Builder, Quantised, Value
-from simcert.checker.onnxfile import Node
+from simcert.checker.builder import Builder, Quantised, Traced, Value
+from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import Operands, Reading, constant, given, traced, weights
 
 _CODES = {2: (0, 255), 3: (-128, 127), 4: (0, 65_535), 5: (-32_768, 32_767)}
 """The least and the greatest number of each type that QuantizeLinear may make."""
 
 
-def _grid(
-    node: Node, operands: Operands, shape: tuple[int, ...]
+def grid(
+    node: Node, parameters: tuple[Constant, Constant | None], shape: tuple[int, ...], axis: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return scale and zero point of a tensor's elements, in its shape."""
-    scale, zero = weights(node, operands, 1), given(node, operands, 2)
-    axis, rank = node.integer("axis", 1), len(shape)
-    if node.integer("block_size", 0):
-        raise node.refused("with blocks")
+    """Return scale and zero point of a tensor's elements, in its shape.
+
+    Args:
+        node: for messages.
+        parameters: scale and zero point: one number, or one for each place along an axis.
+        shape: of the tensor.
+        axis: along which they differ.
+    """
+    scale, zero = parameters
+    rank = len(shape)
     along = [1] * rank
     if scale.ndim == 1 and scale.size > 1:
         if not -rank <= axis < rank or shape[axis] != scale.size:
@@ -40,37 +45,65 @@ def _grid(
     return next(found).astype(np.float64), next(found).astype(np.int64)
 
 
-def _dequantize(_builder: Builder, node: Node, operands: Operands) -> Value:
-    """(x − zero point) · scale of a constant, exact in float64 up to 29 bits; of codes, as made."""
-    x = operands[0]
-    if isinstance(x, Quantised):
-        scale, zero = _grid(node, operands, x.shape)
-        if (scale != x.scale).any() or (zero != x.zero).any():
-            raise node.refused("with other parameters than its quantiser")
-        return x.moved(x.index)
-    x = constant(node, operands, 0)
-    scale, zero = _grid(node, operands, x.shape)
-    if x.dtype != np.int64:
+def restored(node: Node, x: Quantised, parameters: tuple[Constant, Constant | None]) -> Traced:
+    """Return the numbers that codes stand for, to a reader with the quantiser's own parameters.
+
+    Raises:
+        CannotCheckError: the parameters are others.
+    """
+    axis = node.integer("axis", 1) if node.operator == "DequantizeLinear" else 1
+    scale, zero = grid(node, parameters, x.shape, axis)
+    if (scale != x.scale).any() or (zero != x.zero).any():
+        raise node.refused("with other parameters than its quantiser")
+    return x.moved(x.index)
+
+
+def meant(
+    node: Node, codes: Constant, parameters: tuple[Constant, Constant | None], axis: int
+) -> NDArray[np.float64]:
+    """Return (code − zero point) · scale of constants, exact in float64 up to 29 bits."""
+    scale, zero = grid(node, parameters, codes.shape, axis)
+    if codes.dtype != np.int64:
         raise node.refused("of floats")
-    shifted = x - zero
+    shifted = codes - zero
     if shifted.size and np.abs(shifted).max() >= 2**29:
         raise node.refused("of numbers that are too large to be exact")
-    return shifted.astype(np.float64) * scale
+    return np.asarray(shifted.astype(np.float64) * scale)
 
 
-def _quantize(builder: Builder, node: Node, operands: Operands) -> Value:
-    """The multiple of scale that DequantizeLinear will make; its code is saturated."""
-    x = traced(node, operands)
-    scale, zero = _grid(node, operands, x.shape)
-    node.integer("saturate", 1)
-    kind = (
-        node.types[2] if given(node, operands, 2) is not None else node.integer("output_dtype", 2)
-    )
-    if kind not in _CODES or node.integer("output_dtype", kind) not in (0, kind):
+def coded(
+    builder: Builder,
+    node: Node,
+    x: Traced,
+    parameters: tuple[Constant, Constant | None],
+    kind: int | None,
+) -> Quantised:
+    """Append a quantiser to codes of an ONNX element type, which saturate."""
+    axis = node.integer("axis", 1) if node.operator == "QuantizeLinear" else 1
+    scale, zero = grid(node, parameters, x.shape, axis)
+    if kind not in _CODES:
         raise node.refused(f"to type {kind}")
     lower, upper = (scale * (code - zero) for code in _CODES[kind])
     made = builder.quantise(x, scale, lower, upper)
     return Quantised(made.step, made.index, scale, zero)
+
+
+def _dequantize(_builder: Builder, node: Node, operands: Operands) -> Value:
+    x, parameters = operands[0], (weights(node, operands, 1), given(node, operands, 2))
+    if node.integer("block_size", 0):
+        raise node.refused("with blocks")
+    if isinstance(x, Quantised):
+        return restored(node, x, parameters)
+    return meant(node, constant(node, operands, 0), parameters, node.integer("axis", 1))
+
+
+def _quantize(builder: Builder, node: Node, operands: Operands) -> Value:
+    zero = given(node, operands, 2)
+    kind = node.integer("output_dtype", 2) if zero is None else node.types[2]
+    node.integer("saturate", 1)
+    if node.integer("block_size", 0) or node.integer("output_dtype", kind or 0) not in (0, kind):
+        raise node.refused("with blocks, or to another type than its zero point's")
+    return coded(builder, node, traced(node, operands), (weights(node, operands, 1), zero), kind)
 
 
 OPERATORS: dict[str, Reading] = {"DequantizeLinear": _dequantize, "QuantizeLinear": _quantize}

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from simcert.checker.builder import Builder, Traced, Value
+from simcert.checker.builder import Builder, Quantised, Traced, Value
+from simcert.checker.functions import power
 from simcert.checker.linear import Gather, Index
 from simcert.checker.movement import axes
 from simcert.checker.onnxfile import Constant, Node
@@ -82,10 +83,27 @@ def _reduce_mean(builder: Builder, node: Node, operands: Operands) -> Value:
     return _mean(builder, x, groups, np.full(len(groups), float(size)), shape)
 
 
-def _reduce_max(builder: Builder, node: Node, operands: Operands) -> Value:
+def _reduce_extremum(builder: Builder, node: Node, operands: Operands) -> Value:
     x = traced(node, operands)
     groups, shape = _reduced(node, operands, x)
-    return _maximum_of(builder, x, groups, shape)
+    return _extremum_of(builder, x, groups, shape, least=node.operator == "ReduceMin")
+
+
+def _reduce_norm(builder: Builder, node: Node, operands: Operands) -> Value:
+    """Sums of absolute values or of squares; a root of what is no negative number."""
+    x = traced(node, operands)
+    groups, shape = _reduced(node, operands, x)
+    each = x.moved(groups)
+    if node.operator == "ReduceL1":
+        negated = builder.combine([(-1.0, each)])
+        parts = [(1.0, builder.relu(each)), (1.0, builder.relu(negated))]
+        made = builder.combine([*parts], computed=False)
+    else:
+        made = builder.smooth(each, power(2.0))
+    total = _mean(builder, made, made.index, np.ones(len(groups)), shape)
+    if node.operator != "ReduceL2":
+        return total
+    return builder.smooth(builder.relu(total), power(0.5))
 
 
 def _max_pool(builder: Builder, node: Node, operands: Operands) -> Value:
@@ -96,24 +114,37 @@ def _max_pool(builder: Builder, node: Node, operands: Operands) -> Value:
         raise node.refused("with a window of padding alone, or so large")
     # Padding never wins: an element that the window has anyway stands in for it.
     windows = np.where(windows < 0, windows.max(axis=1, keepdims=True), windows)
-    return _maximum_of(builder, x, _chosen(x, windows), (1, x.shape[1], *frame.result))
+    shape = 1, x.shape[1], *frame.result
+    found = _extremum_of(builder, x, _chosen(x, windows), shape)
+    if not isinstance(x, Quantised):
+        return found
+    # Codes rise with what they stand for.
+    scale, zero = (values.reshape(-1)[0] for values in (x.scale, x.zero))
+    if (x.scale != scale).any() or (x.zero != zero).any():
+        raise node.refused("of numbers that were quantised by channel")
+    return Quantised(found.step, found.index, np.full(shape, scale), np.full(shape, zero))
 
 
-def _maximum_of(builder: Builder, x: Traced, groups: Index, shape: tuple[int, ...]) -> Traced:
-    """Return the maximum of each row of ``groups``, pair by pair."""
+def _extremum_of(
+    builder: Builder, x: Traced, groups: Index, shape: tuple[int, ...], *, least: bool = False
+) -> Traced:
+    """Return the maximum, or minimum, of each row of ``groups``, pair by pair."""
+    choose = builder.minimum if least else builder.maximum
     rest = [x.moved(column) for column in groups.T]
     while len(rest) > 1:
         pairs = zip(rest[::2], rest[1::2], strict=False)
-        rest = [builder.maximum(a, b) for a, b in pairs] + rest[len(rest) - len(rest) % 2 :]
+        rest = [choose(a, b) for a, b in pairs] + rest[len(rest) - len(rest) % 2 :]
     return rest[0].moved(rest[0].index.reshape(shape))
 
 
 OPERATORS: dict[str, Reading] = {
     "AveragePool": _average_pool,
     "GlobalAveragePool": _reduce_mean,
-    "GlobalMaxPool": _reduce_max,
+    "GlobalMaxPool": _reduce_extremum,
     "MaxPool": _max_pool,
-    "ReduceMax": _reduce_max,
+    "ReduceMax": _reduce_extremum,
     "ReduceMean": _reduce_mean,
+    "ReduceMin": _reduce_extremum,
+    **dict.fromkeys(("ReduceL1", "ReduceL2", "ReduceSumSquare"), _reduce_norm),
     "ReduceSum": _reduce_mean,
 }

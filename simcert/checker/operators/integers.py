@@ -1,0 +1,137 @@
+"""Integer kernels, read as what they compute: real numbers that are quantised again.
+
+QLinearConv(x, w) is a convolution of the numbers that x and w stand for, quantised: its integer
+sums are exact, and one factor is rounded. MatMulInteger and ConvInteger wait for the scale that
+their sums are multiplied with. So a float network and its integer copy have the same steps.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simcert.checker.builder import (
+    Builder,
+    DynamicCodes,
+    DynamicScale,
+    DynamicZero,
+    IntegerSum,
+    Quantised,
+    Traced,
+    Value,
+    digest,
+)
+from simcert.checker.onnxfile import Constant, Node
+from simcert.checker.operators.affine import product
+from simcert.checker.operators.convolution import convolve
+from simcert.checker.operators.operands import Operands, Reading, constant, given, traced, weights
+from simcert.checker.operators.quantisers import coded, meant, restored
+
+_TERMS = 1
+"""Integer sums are exact; what follows rounds a few times."""
+
+
+def _parameters(node: Node, operands: Operands, position: int) -> tuple[Constant, Constant]:
+    """Return the scale at a position and the zero point behind it."""
+    return weights(node, operands, position), constant(node, operands, position + 1)
+
+
+def _quantised_convolution(builder: Builder, node: Node, operands: Operands) -> Value:
+    x = _codes(node, operands, 0)
+    read = restored(node, x, _parameters(node, operands, 1))
+    weight = meant(node, constant(node, operands, 3), _parameters(node, operands, 4), 0)
+    shift, rounded = given(node, operands, 8), ""
+    if shift is not None:
+        if shift.dtype != np.int64:
+            raise node.refused("with a bias that is not of integers")
+        scales = weights(node, operands, 1).reshape(-1) * weights(node, operands, 4).reshape(-1)
+        rounded = digest(shift, scales)
+        shift = shift.astype(np.float64) * scales
+    made = convolve(builder, node, read, weight, shift, rounded, _TERMS)
+    return coded(builder, node, made, _parameters(node, operands, 6), node.types[7])
+
+
+def _quantised_product(builder: Builder, node: Node, operands: Operands) -> Value:
+    left, right = (
+        restored(node, x, _parameters(node, operands, position + 1))
+        if isinstance(x := operands[position], Quantised)
+        else meant(
+            node, constant(node, operands, position), _parameters(node, operands, position + 1), -1
+        )
+        for position in (0, 3)
+    )
+    if isinstance(left, Traced) and isinstance(right, Traced):
+        made = builder.contract(left, right)
+    elif isinstance(left, Traced):
+        made = product(builder, node, left, right, "", _TERMS)  # type: ignore[arg-type]
+    else:
+        raise node.refused("of a constant on the left")
+    return coded(builder, node, made, _parameters(node, operands, 6), node.types[7])
+
+
+def _codes(node: Node, operands: Operands, position: int) -> Quantised:
+    x = operands[position]
+    if not isinstance(x, Quantised):
+        raise node.refused("of numbers that are no codes of QuantizeLinear")
+    return x
+
+
+def _dynamic(builder: Builder, node: Node, operands: Operands) -> list[Value]:
+    made = builder.dynamic(traced(node, operands))
+    index, one = np.full((), -1), np.ones(())
+    return [
+        DynamicCodes(made.step, made.index),
+        DynamicScale(made.step, index, one),
+        DynamicZero(made.step, index),
+    ]
+
+
+def _integer_sum(builder: Builder, node: Node, operands: Operands) -> Value:
+    """MatMulInteger and ConvInteger of codes and constant weights."""
+    x = operands[0]
+    axis = 0 if node.operator == "ConvInteger" else -1
+    codes = constant(node, operands, 1)
+    zero = given(node, operands, 3)
+    zero = np.zeros(1, dtype=np.int64) if zero is None else zero
+    shifted = meant(node, codes, (np.ones(zero.shape), zero), axis)
+    scale = None
+    if isinstance(x, Quantised):
+        scale = float(x.scale.reshape(-1)[0])
+        restored(node, x, (np.array(scale), given(node, operands, 2)))
+    elif not isinstance(x, DynamicCodes) or not _own_zero(operands, x):
+        raise node.refused("of codes with another zero point than their quantiser's")
+    read, name = x.moved(x.index), builder.name
+
+    def finish(factor: NDArray[np.float64]) -> Traced:
+        """Append the sum, whose weights are multiplied with a factor or one for each channel."""
+        builder.name = name
+        along = [1] * shifted.ndim
+        along[axis] = -1
+        if factor.size not in (1, shifted.shape[axis]):
+            raise node.refused(f"times scales of shape {factor.shape}")
+        weight = shifted * factor.reshape(along if factor.size > 1 else [1] * shifted.ndim)
+        rounded = digest(shifted, factor)
+        if node.operator == "ConvInteger":
+            return convolve(builder, node, read, weight, None, rounded, _TERMS)
+        return product(builder, node, read, weight, rounded, _TERMS)
+
+    if node.operator == "ConvInteger":
+        for attribute in ("strides", "dilations", "pads", "kernel_shape"):
+            node.integers(attribute, [])
+        node.integer("group", 1)
+        node.text("auto_pad", "NOTSET")
+    return IntegerSum(x.step, x.index, finish, scale)
+
+
+def _own_zero(operands: Operands, x: DynamicCodes) -> bool:
+    zero = operands[2] if len(operands) > 2 else None
+    return isinstance(zero, DynamicZero) and zero.step == x.step
+
+
+OPERATORS: dict[str, Reading] = {
+    "ConvInteger": _integer_sum,
+    "DynamicQuantizeLinear": _dynamic,
+    "MatMulInteger": _integer_sum,
+    "QLinearConv": _quantised_convolution,
+    "QLinearMatMul": _quantised_product,
+}

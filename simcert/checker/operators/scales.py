@@ -1,0 +1,28 @@
+"""Sums of integers and the scales that they are multiplied with afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from simcert.checker.builder import DynamicScale, IntegerSum, Traced, Value
+from simcert.checker.onnxfile import Node
+
+
+def scaled(node: Node, x: Value | None, y: Value | None) -> Value:
+    """Multiply a sum of integers with the scale that it waits for, or that scale with a constant.
+
+    Raises:
+        CannotCheckError: they are other integers or scales.
+    """
+    for one, other in ((x, y), (y, x)):
+        if other is None or not isinstance(one, Traced):
+            continue
+        match one:
+            case DynamicScale() if not isinstance(other, Traced):
+                return DynamicScale(one.step, one.index, one.factor * other)
+            case IntegerSum(scale=None) if isinstance(other, DynamicScale):
+                if other.step == one.step:
+                    return one.finish(other.factor.astype(np.float64))
+            case IntegerSum(scale=float(scale)) if not isinstance(other, Traced):
+                return one.finish(np.asarray(other / scale, dtype=np.float64))
+    raise node.refused("of quantised numbers")
