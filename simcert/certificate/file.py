@@ -1,6 +1,7 @@
 """Writing a certificate, with its evidence inside or, where that is large, beside it."""
 
 import json
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -43,12 +44,23 @@ def write(
     jsonschema.validate(
         statement, schema(), cls=jsonschema.Draft202012Validator, format_checker=None
     )
-    beside = None
-    if sidecar is not None:
-        beside = path.with_name(statement["predicate"]["evidence"]["file"])
-        write_atomically(beside, sidecar)
-    write_atomically(path, text.encode("ascii"))
+    with ExitStack() as undo:
+        beside = None
+        if sidecar is not None:
+            beside = path.with_name(statement["predicate"]["evidence"]["file"])
+            undo.callback(_restore, beside, beside.read_bytes() if beside.is_file() else None)
+            write_atomically(beside, sidecar)
+        write_atomically(path, text.encode("ascii"))
+        undo.pop_all()
     return beside
+
+
+def _restore(path: Path, data: bytes | None) -> None:
+    """Puts back what a file held before: evidence without its certificate is of no use."""
+    if data is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_atomically(path, data)
 
 
 def _parted(

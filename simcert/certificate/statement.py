@@ -10,16 +10,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from simcert.concentration import Concentration
+from simcert.concentration import MANY, Concentration
 from simcert.errors import SimcertError
 from simcert.evidence import Evidence
 from simcert.numerals import exact
 from simcert.result import ModelReference, Result, Verdict
+from simcert.sampling.rounding import below
 from simcert.sampling.statistics import Statistics
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -69,11 +71,13 @@ def build(result: Result, issued: datetime, command: Sequence[str] = ()) -> dict
             "guarantee": {
                 "kind": result.verdict.value,
                 **comparison,
+                **exact("worst_case", _worst_case(result)),
                 "explanation": list(result.explanation),
                 "shares": {
                     **exact("proved", proof.proved_mass),
                     **exact("violated", proof.violated_mass),
                     **exact("undecided", proof.undecided_mass),
+                    **_added(result, comparison["value"]),
                 },
             },
             "arithmetic": result.claim.arithmetic,
@@ -142,6 +146,39 @@ def _comparison(result: Result) -> dict[str, Any]:
             f"no certificate: {quantity} is {value}, which does not show that it is at most {limit}"
         )
     return {"quantity": quantity, **exact("value", value), **exact("limit", limit)}
+
+
+def _worst_case(result: Result) -> float | None:
+    """Returns the proved bound of d on all of the region.
+
+    Of a claim that does not rest on it only where cutting the inputs narrows bounds: elsewhere a
+    checker that bounds more simply would have to give up on it, and with it on the claim.
+    """
+    few = result.claim.region.inputs <= MANY
+    return result.proof.bound if few or result.verdict is Verdict.PROVED else None
+
+
+def _added(result: Result, value: float) -> dict[str, Any]:
+    """Returns what is shown of d ≤ ε beyond the proved leaves: for certain, and by draws.
+
+    Each is a probability that its kind adds to those before it, rounded down. What is certain of
+    a certified claim is what the leaves that are not drawn from say; the certificate has no more.
+    """
+    statistics = result.statistics
+    shown = Fraction(result.proof.proved_mass)
+    violation = Fraction(0 if result.verdict is Verdict.PROVED else value)
+    left = {"bounded": violation, "certified": violation}
+    if result.verdict is Verdict.CERTIFIED and statistics is not None:
+        remainder = statistics.remainder
+        left["bounded"] = remainder.certain_upper + Fraction(remainder.mass_upper)
+        if statistics.confidence == 1.0:  # every point of a finite region was run
+            left["bounded"] = left["certified"]
+    added = {}
+    for kind, most in left.items():
+        share = max(0.0, below(1 - most - shown))
+        added |= exact(kind, share)
+        shown += Fraction(share)
+    return added
 
 
 def _certain_upper(result: Result) -> float:

@@ -186,12 +186,14 @@ class _Check:
             ("the shares are those of the leaves", self.check_shares),
             ("d ≤ ε on every proved leaf", self.check_proved),
             ("d > ε on every violated leaf", self.check_violated),
+            ("d within the worst case on all others", self.check_worst_case),
             ("P(d > ε) on what is left, by linear bounds", self.check_integration),
         ]
         if self.exact:
             steps.append(("proved leaves, in exact arithmetic", self.check_exactly))
         steps += [
             ("the draws show what is stated", self.check_draws),
+            ("each kind of guarantee has no more than its share", self.check_added),
             ("the witness is one", self.check_witness),
         ]
         return steps
@@ -359,6 +361,23 @@ class _Check:
         above = partial(self.claim.divergence.above, limit=self.claim.tolerance)
         return self._settle(self.tree.violated, above, "violating")
 
+    def check_worst_case(self) -> str:
+        text, limit = self.guarantee["worst_case_hex"], self.claim.tolerance
+        if self.guarantee["kind"] == "proved":
+            if text != self.guarantee["value_hex"]:
+                raise CheckError("the worst case is not the bound that is compared")
+            return "it is the bound that is compared"
+        if text is None:
+            return "none is stated"
+        worst = document.number(text)
+        others = self.tree.undecided.with_more(self.tree.violated)
+        if not others:
+            raise CheckError("a claim that holds everywhere is called less than proved")
+        if worst < limit:
+            raise CheckError("the worst case is less than the tolerance: the claim is proved")
+        at_most = partial(self.claim.divergence.at_most, limit=worst * (1 + _CLOSE))
+        return self._settle(others, at_most, f"within {worst}")
+
     def check_exactly(self) -> str:
         leaves = self.tree.proved
         count = len(leaves) if self.exact == "all" else min(len(leaves), int(self.exact))
@@ -493,6 +512,29 @@ class _Check:
         shown = statistics.check_bound(sampling, tickets, leaves, certain, violating)
         spread.check(sampling, tickets, certain, self.claim, found)
         return f"{shown}; {again}"
+
+    def check_added(self) -> str:
+        """Of what is not proved, what is certain all the same, and what the draws add."""
+        shares = self.guarantee["shares"]
+        proved, bounded, certified = (
+            Fraction(document.number(shares[f"{name}_hex"]))
+            for name in ("proved", "bounded", "certified")
+        )
+        value = Fraction(0)
+        if self.guarantee["kind"] != "proved":
+            value = Fraction(document.number(self.guarantee["value_hex"]))
+        certain, sampling = value, self.predicate["sampling"]
+        if sampling is not None and sampling["plan"]["method"] != "exhaustive":
+            drawn = sum((m for m, d in self._undecided() if d), Fraction(0))
+            certain = self.violated + self.integrated + drawn
+        elif certified:
+            raise CheckError("draws are given a share without draws")
+        if min(bounded, certified) < 0 or proved + bounded > max(proved, 1 - certain):
+            raise CheckError("less is certain than is stated")
+        if proved + bounded + certified > max(proved + bounded, 1 - value):
+            raise CheckError("the draws show less than is stated")
+        parts = ((proved, "proved"), (bounded, "bounded"), (certified, "certified"))
+        return ", ".join(f"{name} {float(share):.6g}" for share, name in parts)
 
     @cached_property
     def runners(self) -> tuple[draws.Runner, draws.Runner]:

@@ -78,6 +78,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 )
 @click.option("--samples", type=click.IntRange(min=0), help="Draws at most; 100,000 by default.")
 @click.option(
+    "--early-stopping",
+    is_flag=True,
+    help="Stop drawing as soon as --max-violation is decided, with bounds that hold at any time.",
+)
+@click.option(
     "--arithmetic", type=click.Choice(["float32", "real"]), default="float32", show_default=True
 )
 @click.option(
@@ -124,6 +129,7 @@ def verify(
     compressed_outputs: tuple[str, ...],
     eta: float | None,
     samples: int | None,
+    early_stopping: bool,
     time_limit: float,
     boxes: int | None,
     threads: int,
@@ -185,6 +191,7 @@ def verify(
             claim_of(f, **claim),
             eta=eta,
             samples=samples,
+            early_stopping=early_stopping,
             time_limit=time_limit,
             max_boxes=boxes,
             threads=threads,

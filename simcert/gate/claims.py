@@ -21,7 +21,7 @@ from simcert.claim.regions.metadata import KEY
 from simcert.errors import ClaimError
 from simcert.model import Model
 
-RUN_OPTIONS = ("samples", "time_limit", "boxes", "seed")
+RUN_OPTIONS = ("samples", "early_stopping", "time_limit", "boxes", "seed")
 """Keys that say how long and with which draws a claim is tried."""
 
 

@@ -32,7 +32,7 @@ _LARGEST = 2.0**53
 """Whole numbers up to here are floating-point numbers, too."""
 
 _PLACE = ("region", "around", "radius", "lower", "upper", "inputs", "rows")
-_NUMBER, _WHOLE, _TEXT, _PATH, _NUMBERS, _INDICES = range(6)
+_NUMBER, _WHOLE, _TEXT, _PATH, _NUMBERS, _INDICES, _FLAG = range(7)
 _KINDS: Mapping[str, int] = {
     "region": _PATH,
     "around": _PATH,
@@ -50,6 +50,7 @@ _KINDS: Mapping[str, int] = {
     "confidence": _NUMBER,
     "arithmetic": _TEXT,
     "samples": _WHOLE,
+    "early_stopping": _FLAG,
     "time_limit": _NUMBER,
     "boxes": _WHOLE,
     "seed": _WHOLE,
@@ -61,6 +62,7 @@ _WORDS = {
     _PATH: "a path, as text",
     _NUMBERS: "a number or a list of numbers",
     _INDICES: "a list of whole numbers, not negative",
+    _FLAG: "true or false",
 }
 
 
@@ -264,6 +266,8 @@ def _value(value: object, kind: int, where: str, folder: Path) -> Any:
 def _is(value: object, kind: int) -> bool:
     number = isinstance(value, float) or (type(value) is int and abs(value) <= _LARGEST)
     whole = type(value) is int and 0 <= value <= _LARGEST
+    if kind == _FLAG:
+        return isinstance(value, bool)
     if kind in (_TEXT, _PATH):
         return isinstance(value, str) and value != ""
     if kind == _NUMBERS and isinstance(value, list):

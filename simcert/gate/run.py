@@ -137,6 +137,7 @@ def _verified(
         job.compressed,
         claim,
         samples=job.options.get("samples"),
+        early_stopping=job.statistical and job.options.get("early_stopping", False),
         time_limit=job.options.get("time_limit", 60.0),
         max_boxes=job.options.get("boxes"),
         threads=threads,

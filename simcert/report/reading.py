@@ -566,9 +566,10 @@ def _proof_in(predicate: _Fields, verdict: Verdict) -> view.Proof:
     if guarantee.text("quantity") != wanted:
         raise ReportError(f"{guarantee.where}: what is {verdict.value} must rest on {wanted}")
     proved, undecided = _share(shares, "proved"), _share(shares, "undecided")
-    possible = 0.0 if proved == 1.0 else min(1.0, math.nextafter(1.0 - proved, math.inf))
+    certain = proved + _share(shares, "bounded")
+    possible = 0.0 if certain >= 1.0 else min(1.0, math.nextafter(1.0 - certain, math.inf))
     return view.Proof(
-        bound=value if verdict is Verdict.PROVED else math.inf,
+        bound=value if verdict is Verdict.PROVED else guarantee.bound("worst_case"),
         per_output=(),
         boxes=search.count("boxes"),
         proved_mass=proved,
@@ -577,7 +578,7 @@ def _proof_in(predicate: _Fields, verdict: Verdict) -> view.Proof:
         violation_upper=value if verdict is Verdict.BOUNDED else possible,
         complete=undecided == 0.0,
         stopped=search.text("stopped"),
-        reason=search.text("reason", "") or "not part of a certificate of this kind",
+        reason=search.text("reason", "") or "not part of this certificate",
         pairing=search.text("pairing", ""),
         worst=(),
         integral=_integral(predicate.of("integration"), "leaves")
@@ -603,6 +604,7 @@ def _sampling(predicate: _Fields) -> view.Statistics:
     fields, shares = predicate.of("sampling"), predicate.of("guarantee").of("shares")
     plan, spread = fields.of("plan"), fields.of("divergences")
     integration = predicate.of("integration") if "integration" in predicate else None
+    integrated = 0.0 if integration is None else integration.finite("mass")
     curve = _quantiles(spread, "curve")
     return view.Statistics(
         method=plan.text("method"),
@@ -620,7 +622,7 @@ def _sampling(predicate: _Fields) -> view.Statistics:
         range=None,
         range_source="",
         range_exceeded=False,
-        sampled_mass=_share(shares, "undecided"),
+        sampled_mass=max(0.0, _share(shares, "undecided") - integrated),
         confidence=_share(plan, "confidence"),
         family=plan.count("family"),
         ledger=_ledger(plan),
@@ -629,7 +631,7 @@ def _sampling(predicate: _Fields) -> view.Statistics:
         histogram=_histogram(spread.of("histogram")),
         curve=curve,
         per_output=_per_output(spread),
-        integrated_mass=0.0 if integration is None else integration.finite("mass"),
+        integrated_mass=integrated,
         integrated_upper=0.0 if integration is None else integration.finite("upper"),
     )
 

@@ -522,6 +522,8 @@ class Report:
         ):
             if value:
                 words += [option, value]
+        if self.statistics is not None and self.statistics.method == "betting":
+            words.append("--early-stopping")
         return shlex.join(words)
 
 

@@ -43,6 +43,7 @@ def verify(
     seed: int = 0,
     family: int = 1,
     eta: float | None = None,
+    early_stopping: bool = False,
     progress: Progress | None = None,
     resources: Resources | None = None,
 ) -> Result:
@@ -62,6 +63,8 @@ def verify(
         family: how many claims share the confidence: each may spend α/``family``.
         eta: probability over the inputs that a bound of d may spend by layer-wise concentration;
             by default, of a claim with many inputs about a probability, that probability.
+        early_stopping: stop drawing as soon as the claim is decided, with bounds that hold at
+            whatever number of draws one stops; needs a claim about a probability.
         progress: is told how far the run is.
         resources: who bounds boxes and where they wait; threads of this process by default.
 
@@ -73,6 +76,10 @@ def verify(
     if threads < 1 or family < 1 or seed < 0 or (samples is not None and samples < 0):
         raise ClaimError(
             "threads and family must be at least 1; seed and samples must not be negative"
+        )
+    if early_stopping and claim.max_violation is None:
+        raise ClaimError(
+            "early stopping ends the draws once P(d > ε) ≤ p is decided: say which p is allowed"
         )
     resources = resources or Resources()
     if eta is not None:
@@ -93,6 +100,7 @@ def verify(
             seed=seed,
             family=family,
             eta=eta,
+            stopping="early" if early_stopping else "deadline",
             progress=progress or Silent(),
             resources=resources,
         )

@@ -25,6 +25,7 @@ from simcert.integration import Integral, Integrator
 from simcert.progress import Progress
 from simcert.result import MAX_LISTED_INPUTS, MAX_WORST, Proof, Witness, WorstBox
 from simcert.sampling import Statistics
+from simcert.sampling.plan import Stopping
 from simcert.search import BranchAndBound, Candidate, Found, Resources, attack
 from simcert.verification.pair import Pair
 from simcert.verification.sample import better_of, sample_remainder
@@ -75,6 +76,7 @@ class Findings:
         seed: int,
         family: int,
         eta: float | None = None,
+        stopping: Stopping = "deadline",
         progress: Progress,
         resources: Resources | None = None,
     ) -> Findings:
@@ -143,7 +145,16 @@ class Findings:
                         break
                     continue
                 statistics = sample_remainder(
-                    pair, found, samples, seed, look, looks * family, end, progress, integral
+                    pair,
+                    found,
+                    samples,
+                    seed,
+                    look,
+                    looks * family,
+                    end,
+                    progress,
+                    integral,
+                    stopping=stopping,
                 )
                 candidate = better_of(pair, candidate, statistics)
                 if bounded or _decides(statistics, claim):

@@ -13,6 +13,7 @@ from simcert.integration import Integral
 from simcert.progress import Progress
 from simcert.sampling import Leaves, Remainder, Statistics, clopper_pearson, estimate, make_plan
 from simcert.sampling.moments import LARGEST
+from simcert.sampling.plan import Stopping
 from simcert.search import Boxes, Candidate, Found
 from simcert.search.boxes import UP, Float
 from simcert.search.witness import Evaluate, best_of
@@ -32,6 +33,8 @@ def sample_remainder(
     deadline: float,
     progress: Progress,
     integral: Integral | None = None,
+    *,
+    stopping: Stopping = "deadline",
 ) -> Statistics | None:
     """Plan, draw and run both files on the draws; None where nothing is left to draw from.
 
@@ -50,6 +53,7 @@ def sample_remainder(
         confidence=claim.confidence,
         tolerance=claim.tolerance,
         max_violation=claim.max_violation,
+        stopping=stopping,
         outputs=claim.divergence.columns(pair.f.outputs) if _is_norm(claim) else (),
     )
 
@@ -67,7 +71,7 @@ def sample_remainder(
     try:
         statistics = draw(pair.drawn(remainder.leaves.range, plan.outputs))
         allowed = claim.max_violation
-        if allowed is not None and (statistics.violation_lower or 0.0) > allowed:
+        if pair.is_real and allowed is not None and (statistics.violation_lower or 0.0) > allowed:
             # The same draws, counting only what exceeds ε over the reals too: rounding refutes
             # nothing.
             lower = draw(pair.exceeding).violation_lower

@@ -89,3 +89,25 @@ def test_what_is_no_json_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write({"x": float("nan")}, path)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_evidence_is_not_left_without_its_certificate(
+    proved: Result, tmp_path: Path, old: bytes | None
+) -> None:
+    """The certificate cannot take its name: what lay there before is put back."""
+    path, beside = tmp_path / "c.json", tmp_path / "c.json.evidence.json"
+    path.mkdir()
+    if old is not None:
+        beside.write_bytes(old)
+    with pytest.raises(OSError, match="directory"):
+        write(build(proved, NOW), path, largest_inside=0)
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ([beside.name] if old else [])
+    assert old is None or beside.read_bytes() == old
+
+
+def test_shares_and_worst_case_of_a_proof(proved: Result) -> None:
+    guarantee = build(proved, NOW)["predicate"]["guarantee"]
+    assert guarantee["worst_case_hex"] == guarantee["value_hex"]
+    shares = guarantee["shares"]
+    assert [shares[name] for name in ("proved", "bounded", "certified")] == [1.0, 0.0, 0.0]

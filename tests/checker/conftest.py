@@ -67,6 +67,23 @@ def certified(folder: Path, example_region: Region, pruned: Path) -> Certified:
 
 
 @pytest.fixture(scope="session")
+def early(folder: Path, example_region: Region, pruned: Path) -> Certified:
+    """Certified by bets that stopped as soon as they had won."""
+    claim = Claim(example_region, tolerance=0.1, max_violation=0.002)
+    return certify(
+        folder,
+        "early",
+        EXAMPLE,
+        pruned,
+        claim,
+        Verdict.CERTIFIED,
+        max_boxes=200,
+        samples=100_000,
+        early_stopping=True,
+    )
+
+
+@pytest.fixture(scope="session")
 def bump(folder: Path) -> tuple[Path, Path]:
     """f = 0 and g = relu(x − 0.9375): d exceeds ε with probability 0.0625 − ε on [0, 1]."""
     one, zero = np.ones((1, 1)), np.zeros(1)

@@ -16,7 +16,12 @@ import pruners
 from simcert.claim import Claim, Region, TruncatedNormal, data_rows, divergences, read_region
 from simcert.result import Verdict
 
-KINDS = {"violated": "bounded", "integrated": "bounded", "mixed": "certified"}
+KINDS = {
+    "violated": "bounded",
+    "integrated": "bounded",
+    "mixed": "certified",
+    "early": "certified",
+}
 
 
 @pytest.mark.parametrize("kind", ["proved", "bounded", "certified", *KINDS])
@@ -34,7 +39,14 @@ def test_leaves_that_violate_are_re_established(violated: Certified) -> None:
     assert "leaves" in step.detail
 
 
-@pytest.mark.parametrize("kind", ["certified", "mixed"])
+def test_bets_stop_early(early: Certified) -> None:
+    sampling = early.statement["predicate"]["sampling"]
+    assert (sampling["plan"]["method"], sampling["plan"]["stopping"]) == ("betting", "early")
+    assert sampling["stopped"] == "early"
+    assert sampling["drawn"] < sampling["plan"]["samples"]
+
+
+@pytest.mark.parametrize("kind", ["certified", "mixed", "early"])
 def test_draws_are_made_and_run_again(kind: str, request: pytest.FixtureRequest) -> None:
     report = request.getfixturevalue(kind).check(resample=True)
     assert report.holds

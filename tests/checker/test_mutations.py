@@ -15,7 +15,7 @@ from networks import write_mlp
 from simcert.claim import Claim, Region
 from simcert.result import Verdict
 
-KINDS = ["proved", "violated", "integrated", "mixed"]
+KINDS = ["proved", "violated", "integrated", "mixed", "early"]
 
 Json = dict[str, Any]
 
@@ -323,6 +323,43 @@ def of_value(factor: float) -> Callable[[Json], None]:
     return change
 
 
+def of_worst_case(factor: float) -> Callable[[Json], None]:
+    def change(statement: Json) -> None:
+        guarantee = statement["predicate"]["guarantee"]
+        number(guarantee, "worst_case", factor * guarantee["worst_case"])
+
+    return change
+
+
+def worst_case_below_what_was_seen(statement: Json) -> None:
+    predicate = statement["predicate"]
+    seen = predicate["sampling"]["divergences"]["maximum"]
+    assert seen > predicate["claim"]["tolerance"]
+    number(predicate["guarantee"], "worst_case", 0.999 * seen)
+
+
+def worst_case_below_the_tolerance(statement: Json) -> None:
+    predicate = statement["predicate"]
+    number(predicate["guarantee"], "worst_case", 0.999 * predicate["claim"]["tolerance"])
+
+
+def no_worst_case(statement: Json) -> None:
+    statement["predicate"]["guarantee"] |= {"worst_case": None, "worst_case_hex": None}
+
+
+def more_of(name: str, less: str) -> Callable[[Json], None]:
+    """Move a tenth of a share to another kind of guarantee."""
+
+    def change(statement: Json) -> None:
+        shares = statement["predicate"]["guarantee"]["shares"]
+        moved = 0.1 * shares[less]
+        assert moved > 0
+        number(shares, name, shares[name] + moved)
+        number(shares, less, shares[less] - moved)
+
+    return change
+
+
 def of_share(name: str, factor: float) -> Callable[[Json], None]:
     def change(statement: Json) -> None:
         shares = statement["predicate"]["guarantee"]["shares"]
@@ -352,6 +389,24 @@ def of_share(name: str, factor: float) -> Callable[[Json], None]:
         ("violated", of_value(0.9)),
         ("violated", of_share("violated", 1.5)),
         ("violated", of_share("undecided", 0.5)),
+        ("proved", of_worst_case(0.9)),
+        ("proved", of_worst_case(1.1)),
+        ("proved", no_worst_case),
+        ("proved", more_of("bounded", "proved")),
+        ("bounded", worst_case_below_the_tolerance),
+        ("bounded", more_of("proved", "undecided")),
+        ("certified", worst_case_below_what_was_seen),
+        ("certified", of_share("certified", 1.01)),
+        ("certified", more_of("bounded", "certified")),
+        ("integrated", of_worst_case(0.5)),
+        ("integrated", worst_case_below_the_tolerance),
+        ("integrated", of_share("bounded", 1.01)),
+        ("integrated", more_of("certified", "bounded")),
+        ("mixed", worst_case_below_what_was_seen),
+        ("violated", worst_case_below_the_tolerance),
+        ("mixed", of_share("bounded", 1.01)),
+        ("mixed", of_share("certified", 1.01)),
+        ("mixed", more_of("bounded", "certified")),
     ],
 )
 def test_a_stronger_statement(
@@ -428,6 +483,16 @@ def setting(*keys: str, to: object) -> Callable[[Json], None]:
         ("certified", setting("ledger", "alpha", to=[])),
         ("certified", setting("ledger", "family", to=1)),
         ("certified", setting("run", "seed", to=7)),
+        ("early", setting("sampling", "plan", "method", to="clopper-pearson")),
+        ("early", setting("sampling", "plan", "stopping", to="deadline")),
+        ("early", setting("sampling", "plan", "stopping", to="planned")),
+        ("early", setting("sampling", "stopped", to="planned")),
+        ("early", setting("sampling", "drawn", to=4000)),
+        ("early", setting("sampling", "drawn", to=100_000)),
+        ("early", setting("sampling", "samples", to=50_000)),
+        ("early", setting("sampling", "violations", to=100)),
+        ("early", setting("sampling", "plan", "checkpoints", to=[])),
+        ("early", of_value(0.5)),
     ],
 )
 def test_a_field_with_digests_made_anew(
@@ -678,7 +743,8 @@ def test_what_is_integrated(
 def with_room(statement: Json) -> None:
     """State no more than the claim: that d stays within ε."""
     predicate = statement["predicate"]
-    number(predicate["guarantee"], "value", predicate["claim"]["tolerance"])
+    for name in ("value", "worst_case"):
+        number(predicate["guarantee"], name, predicate["claim"]["tolerance"])
 
 
 def said_of_float32(statement: Json) -> None:

@@ -44,6 +44,20 @@ def test_verdicts_and_exit_statuses(
     assert run(*arguments, *options.split(), "--exit-zero").exit_code == 0
 
 
+def test_draws_may_stop_early(arguments: list[str], tmp_path: Path) -> None:
+    claim = ["--tolerance", "0.025", "--max-violation", "0.4", "--boxes", "1", "--early-stopping"]
+    certificate = tmp_path / "c.json"
+    answer = report(*arguments, *claim, "--certificate", certificate)
+    drawn, plan = answer["statistics"]["drawn"], answer["statistics"]["plan"]
+    assert (plan["method"], plan["stopping"]) == ("betting", "early")
+    assert drawn < plan["samples"] == 100_000
+    sampling = json.loads(certificate.read_text())["predicate"]["sampling"]
+    assert (sampling["stopped"], sampling["drawn"], sampling["plan"]) == ("early", drawn, plan)
+    refused = run(*arguments, "--tolerance", 0.06, "--early-stopping")
+    assert refused.exit_code == 2
+    assert "say which p is allowed" in refused.stderr
+
+
 def test_the_text_begins_with_the_verdict(arguments: list[str]) -> None:
     result = run(*arguments, "--tolerance", 0.06)
     assert result.stdout.startswith("PROVED: ")

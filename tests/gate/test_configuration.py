@@ -43,6 +43,14 @@ def test_claims_inherit(tmp_path: Path) -> None:
     assert (plain.statistical, rare.statistical) == (False, True)
 
 
+def test_a_flag_is_true_or_false(tmp_path: Path) -> None:
+    text = "early_stopping = true\n" + PAIR + "tolerance = 1\n"
+    (job,) = read(config(tmp_path, text)).jobs
+    assert job.options["early_stopping"] is True
+    with pytest.raises(GateError, match="early_stopping must be true or false"):
+        read(config(tmp_path, text.replace("true", "1")))
+
+
 def test_pyproject_has_its_table(tmp_path: Path) -> None:
     text = (PAIR + "tolerance = 1\n").replace("[[pair", "[[tool.simcert.pair")
     assert len(read(config(tmp_path, text, "pyproject.toml")).jobs) == 1

@@ -158,3 +158,15 @@ def test_options_that_make_no_sense(
     result = gate(*options)
     assert result.exit_code == 2
     assert message in result.stderr
+
+
+def test_early_stopping_is_of_claims_about_probabilities(project: Project) -> None:
+    rare = "  { name = 'rare', tolerance = 0.025, max_violation = 0.4, boxes = 1 },\n"
+    path = project(PASSING, rare, top="early_stopping = true")
+    everywhere, entry = (entry.report for entry in run(read(path)))
+    assert everywhere is not None
+    assert everywhere.passed
+    assert entry is not None
+    assert entry.statistics is not None
+    assert (entry.statistics.method, entry.statistics.stopped) == ("betting", "early")
+    assert "--early-stopping" in entry.command
