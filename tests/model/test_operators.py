@@ -241,6 +241,15 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         (f"a = {name}<axis = 1>(x) y = Cast<to = 1>(a)", {"shape": (1, 5)})
         for name in ("ArgMax", "ArgMin")
     ],
+    *[
+        (
+            f"r = Relu(x) a = {name}<axis = {axis}, keepdims = {keep}, "
+            f"select_last_index = {last}>(r) y = Cast<to = 1>(a)",
+            {"shape": (1, 3, 4), "opset": 13},
+        )
+        for name in ("ArgMax", "ArgMin")
+        for axis, keep, last in ((1, 0, 0), (-1, 1, 1), (2, 0, 1), (0, 1, 0))
+    ],
     ("y = ReduceSum(x)", {"shape": (1, 3, 4), "opset": 13}),
     ("y = ReduceSum<noop_with_empty_axes = 1>(x)", {"shape": (1, 3, 4), "opset": 13}),
     # movement

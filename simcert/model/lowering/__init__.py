@@ -12,6 +12,7 @@ from simcert.errors import UnsupportedOperatorError
 from simcert.model.graph import Graph, Node
 from simcert.model.lowering import (
     affine,
+    argmax,
     comparisons,
     functions,
     movement,
@@ -32,6 +33,7 @@ __all__ = ["LOWERINGS", "lower"]
 
 LOWERINGS: dict[str, Lowering] = {
     **affine.LOWERINGS,
+    **argmax.LOWERINGS,
     **comparisons.LOWERINGS,
     **functions.LOWERINGS,
     **movement.LOWERINGS,

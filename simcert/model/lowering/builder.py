@@ -50,6 +50,8 @@ class Builder:
         """The real tensor that a tensor of codes stands for, with scale and zero point, by step."""
         self.truths: set[int] = set()
         """Steps that hold truth values, as 0 and 1."""
+        self.wholes: set[int] = set()
+        """Steps that hold positions in a tensor, which every runtime has exactly."""
 
     def affine(
         self,

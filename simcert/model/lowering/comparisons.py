@@ -26,8 +26,9 @@ from simcert.model.lowering.builder import (
 
 _FLOAT = frozenset({1, 11})
 _BOOL = 9
+_INDEX = frozenset({6, 7})
 _WHOLE = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
-"""Element types of ONNX: float and double, bool, integers."""
+"""Element types of ONNX: float and double, bool, int32 and int64, all integers."""
 
 
 def _comparison(function: Function, sign: float) -> Lowering:
@@ -116,11 +117,13 @@ def _chosen(builder: Builder, node: Node, condition: Tensor, a: Operand, b: Oper
 
 
 def _cast(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
-    """Between float and double, from truth to any number, and from a number to its truth."""
+    """Between float and double, from truth or a position to numbers, from a number to its truth."""
     x, target = activation(node, inputs[0]), node.integer("to", 0)
     if x.step in builder.truths:
         if target in _FLOAT | _WHOLE | {_BOOL}:
             return [x]
+    elif x.step in builder.wholes and target in _FLOAT | _INDEX:
+        return [x]
     elif target in _FLOAT:
         # A double is rounded to a float; over the reals nothing happens.
         return [builder.noisy(x, [], node.name)]

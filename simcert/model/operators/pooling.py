@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from simcert.model.graph import Node
-from simcert.model.operators.kernel import Function, Kernel, axes_of, table, unsupported
+from simcert.model.operators.kernel import Function, Kernel, axes_of, table
 from simcert.model.operators.window import pad, window
 
 _MAXIMA = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
@@ -82,13 +82,13 @@ def _sum_of_absolutes(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
 
 
 def _position(function: Callable[..., Tensor]) -> Function:
-    """Where the greatest or least element stands; of several equal ones the first."""
+    """Where the greatest or least element stands; of several equal ones the first, or the last."""
 
     def run(node: Node, x: Tensor) -> Tensor:
-        axis = node.integer("axis", 0)
+        axis, keep = node.integer("axis", 0), bool(node.integer("keepdims", 1))
         if node.integer("select_last_index", 0):
-            raise unsupported(node, "the last of equal elements")
-        return function(x, axis, bool(node.integer("keepdims", 1)))
+            return x.shape[axis] - 1 - function(x.flip(axis), axis, keep)
+        return function(x, axis, keep)
 
     return run
 

@@ -144,6 +144,14 @@ def run(node: Node, x: Exact, rest: list[object]) -> list[Exact] | None:
         holds = np.vectorize(lambda a, b: int(_COMPARISONS[name](a, b)), otypes=[object])
         e = max(x.e, rest[0].e)
         return [Exact(np.asarray(holds(x.at(e), rest[0].at(e)), dtype=object), 0)]
+    if name in ("ArgMax", "ArgMin"):
+        axis = node.integer("axis", 0)
+        choose = np.argmax if name == "ArgMax" else np.argmin
+        last = bool(node.integer("select_last_index", 0))
+        n = np.flip(x.n, axis) if last else x.n
+        place = choose(n, axis=axis, keepdims=bool(node.integer("keepdims", 1)))
+        place = x.shape[axis] - 1 - place if last else place
+        return [Exact(np.asarray(place).astype(object), 0)]
     if name in _LOGIC:
         combine = np.vectorize(_LOGIC[name], otypes=[object])
         e = max(x.e, rest[0].e)

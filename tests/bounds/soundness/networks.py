@@ -467,6 +467,17 @@ def _compared(operator: str) -> Callable[[Net], None]:
     return apply
 
 
+def _place(operator: str) -> Callable[[Net], None]:
+    def apply(net: Net) -> None:
+        if net.random.random() < 0.5:
+            net.add("Relu", net.top)  # zeros make ties
+        axis = int(net.random.integers(1, len(net.shape)))
+        net.add(operator, net.top, axis=axis, select_last_index=int(net.random.integers(2)))
+        net.add("Cast", net.top, to=1)
+
+    return apply
+
+
 def _logic(operator: str) -> Callable[[Net], None]:
     def apply(net: Net) -> None:
         x = net.top
@@ -679,6 +690,8 @@ CURVED: dict[str, Callable[[Net], None]] = {
     "Floor": _staircase("Floor"),
     "GRU": _recurrent("GRU", 3),
     "Gelu": _curved("Gelu"),
+    "ArgMax": _place("ArgMax"),
+    "ArgMin": _place("ArgMin"),
     "Greater": _compared("Greater"),
     "GreaterOrEqual": _compared("GreaterOrEqual"),
     "GroupNormalization": _normalisation("GroupNormalization"),
