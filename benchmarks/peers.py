@@ -13,7 +13,9 @@ arithmetic, and besides, as ReluDiff and NeuroDiff do, output 0 over the reals.
 seconds    without the start of the process: as the programs say themselves; of SimCert in a
            process that has loaded its libraries (solve.py); of a --verifier all seconds. No
            verdict within the limit counts as the limit.
-process    all seconds of the process, of SimCert those of its command; cpu: of all its threads.
+cpu        the same in seconds of processors, which other busy processes do not change; of the
+           others all of the process. Without a verdict: what was spent.
+process    all seconds of the process, of SimCert those of its command.
 work       boxes bounded, or splits, which is half of it.
 
 A rerun continues FOLDER/peers.csv; FOLDER/peers.md sums up. SimCert's loops are compiled once on a
@@ -73,11 +75,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a program said: verdict, its own seconds (None if it says none), and its work."""
+    """What a program said: verdict, its own seconds and those of processors, and its work.
+
+    None is what it does not say.
+    """
 
     verdict: str
-    seconds: float | None
-    work: int | None
+    seconds: float | None = None
+    work: int | None = None
+    cpu: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def simcert(name: str, options: argparse.Namespace, *arguments: str) -> Tool:
 
     def read(output: str) -> Answer:
         result = json.loads(output.splitlines()[-1])
-        return Answer(result["verdict"], result["seconds"], result["boxes"])
+        return Answer(result["verdict"], result["seconds"], result["boxes"], result["cpu"])
 
     return Tool(name, command, read, solve)
 
@@ -159,7 +165,7 @@ def said(output: str) -> Answer:
     seconds = re.search(r"^time: ([\d.]+)", output, re.MULTILINE)
     splits = re.search(r"^numSplits: (\d+)", output, re.MULTILINE)
     if not seconds or not splits:
-        return Answer("none", None, None)
+        return Answer("none")
     found = {"adv found": "refuted", "No adv!": "proved"}
     verdict = next((verdict for words, verdict in found.items() if words in output), "none")
     return Answer(verdict, float(seconds[1]), int(splits[1]))
@@ -175,7 +181,7 @@ def single(name: str, template: str, seconds: float) -> Tool:
     def read(output: str) -> Answer:
         words = re.findall(r"\b(unsat|sat|timeout|unknown)\b", output.lower())
         verdict = {"unsat": "proved", "sat": "refuted"}.get(words[-1] if words else "", "none")
-        return Answer(verdict, None, None)
+        return Answer(verdict)
 
     return Tool(name, command, read)
 
@@ -190,13 +196,14 @@ def run(tool: Tool, pair: Pair, limit: float) -> dict[str, str | float | int | N
         output = output_of(tool.solve(pair), 2 * limit)
     answer = tool.read(output)
     own = elapsed if answer.seconds is None else answer.seconds
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if answer.verdict not in ("proved", "refuted") or own > limit:
         own = limit
     return {
         **asdict(answer),
         "seconds": own,
         "process": elapsed,
-        "cpu": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
+        "cpu": cpu if answer.cpu is None else answer.cpu,
     }
 
 
@@ -219,7 +226,7 @@ def output_of(command: Sequence[str], limit: float) -> str:
         return ""
 
 
-COLUMNS = ("network", "tool", "verdict", "seconds", "process", "cpu", "work")
+COLUMNS = ("network", "tool", "verdict", "seconds", "cpu", "process", "work")
 
 
 def stored(path: Path) -> list[dict[str, str]]:
@@ -257,7 +264,7 @@ def markdown(rows: list[dict[str, str]], limit: float) -> str:
         lines.append([network, *("" if row is None else _cell(row, limit) for row in found)])
     ours = [tool for tool in tools if tool.startswith(OURS)]
     for mine in ours:
-        for column in ("seconds", "process", "cpu"):
+        for column in ("seconds", "cpu", "process"):
             line = [f"{column}, over {mine}"]
             for tool in tools:
                 both = [n for n in networks if (n, tool) in cells and (n, mine) in cells]
@@ -271,10 +278,10 @@ def markdown(rows: list[dict[str, str]], limit: float) -> str:
 
 def _cell(row: dict[str, str], limit: float) -> str:
     if row["verdict"] not in ("proved", "refuted") or float(row["seconds"]) >= limit:
-        return f"> {limit:g}"
+        return f"> {limit:g} s (cpu > {float(row['cpu']):.0f})"
     work = f", {int(row['work']):,}" if row["work"] else ""
     refuted = ", refuted" if row["verdict"] == "refuted" else ""
-    return f"{float(row['seconds']):.2f} s{work}{refuted}"
+    return f"{float(row['seconds']):.2f} s (cpu {float(row['cpu']):.2f}){work}{refuted}"
 
 
 def main() -> None:

@@ -90,7 +90,11 @@ def lirpa(case: Case, method: str) -> float:
     bounded = BoundedModule(network, torch.zeros_like(x), device="cpu")
     bounded.set_bound_opts({"optimize_bound_args": {"iteration": 20}})
     ball = PerturbationLpNorm(norm=np.inf, x_L=lower, x_U=upper)
-    bounds = bounded.compute_bounds(x=(BoundedTensor(x, ball),), method=method)
+    torch.set_default_dtype(torch.float64)  # of what α-CROWN keeps its best bounds in
+    try:
+        bounds = bounded.compute_bounds(x=(BoundedTensor(x, ball),), method=method)
+    finally:
+        torch.set_default_dtype(torch.float32)
     return float(torch.stack([part.detach().abs().max() for part in bounds]).max())
 
 
