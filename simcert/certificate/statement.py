@@ -7,6 +7,7 @@ is in the predicate. Its type is SimCert's own, with a version; its form is in `
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -173,9 +174,10 @@ def _added(result: Result, value: float) -> dict[str, Any]:
         left["bounded"] = remainder.certain_upper + Fraction(remainder.mass_upper)
         if statistics.confidence == 1.0:  # every point of a finite region was run
             left["bounded"] = left["certified"]
-    added = {}
+    added: dict[str, Any] = {}
     for kind, most in left.items():
-        share = max(0.0, below(1 - most - shown))
+        undrawn = kind == "certified" and result.verdict is not Verdict.CERTIFIED
+        share = 0.0 if undrawn else max(0.0, below(1 - most - shown))
         added |= exact(kind, share)
         shown += Fraction(share)
     return added
@@ -184,6 +186,9 @@ def _added(result: Result, value: float) -> dict[str, Any]:
 def _certain_upper(result: Result) -> float:
     """Returns the certain bound of P(d > ε); without integration where that is good enough."""
     proof, limit = result.proof, result.claim.max_violation
+    found = _rests_on(result)
+    if found is not None and limit is not None:
+        return _stated_eta(found.spent, limit)
     enough = limit is not None and proof.not_proved <= limit
     return proof.not_proved if enough else proof.violation_upper
 
@@ -247,13 +252,26 @@ def _rests_on(result: Result) -> Concentration | None:
 
 
 def _concentration(result: Result) -> dict[str, Any]:
-    """Returns the bound but for η; nothing, if the guarantee does not rest on it."""
-    found = _rests_on(result)
-    if found is None:
+    """Returns d ≤ ε but for η; nothing, if the guarantee does not rest on it."""
+    found, claim = _rests_on(result), result.claim
+    if found is None or claim.max_violation is None:
         return {}
-    numbers = {"eta": found.eta, "bound": found.bound, "spent": found.spent}
+    eta = _stated_eta(found.spent, claim.max_violation)
+    numbers = {"eta": eta, "bound": claim.tolerance, "spent": found.spent}
     stated = [exact(name, number) for name, number in numbers.items()]
     return {"concentration": dict(item for one in stated for item in one.items())}
+
+
+def _stated_eta(spent: float, allowed: float) -> float:
+    """Returns a probability between what was spent and what is allowed, in the middle of √(−log).
+
+    d ≤ ε was shown but for about the least probability with which it can be. A checker whose bounds
+    are a little looser needs room: what holds but for the least holds but for more.
+    """
+    if not spent < allowed:
+        return spent
+    root = (math.sqrt(-math.log(spent)) + math.sqrt(-math.log(allowed))) / 2
+    return min(allowed, max(spent, math.exp(-(root**2))))
 
 
 def _ledger(statistics: Statistics | None, found: Concentration | None) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from simcert.checker import document, draws, envelope, mass, schema, spread, statistics, tree
 from simcert.checker.bounds import Pair
 from simcert.checker.claim import Claim, Region
+from simcert.checker.concentration import ConcentratedPair
 from simcert.checker.divergences import measured
 from simcert.checker.errors import CannotCheckError, CheckError
 from simcert.checker.exact import ExactPair
@@ -188,6 +189,7 @@ class _Check:
             ("d > ε on every violated leaf", self.check_violated),
             ("d within the worst case on all others", self.check_worst_case),
             ("P(d > ε) on what is left, by linear bounds", self.check_integration),
+            ("d ≤ ε but for η, layer by layer", self.check_concentration),
         ]
         if self.exact:
             steps.append(("proved leaves, in exact arithmetic", self.check_exactly))
@@ -404,12 +406,17 @@ class _Check:
     @cached_property
     def pair(self) -> Pair:
         """The two networks side by side."""
+        return Pair(*self.both, self.claim.arithmetic)
+
+    @property
+    def both(self) -> tuple[Network, Network]:
+        """The two networks, which must have been read."""
         if self.networks is None:
             raise CannotCheckError(self.unreadable)
         f, g = self.networks
         if f.outputs != g.outputs:
             raise CheckError("the two networks have different numbers of outputs")
-        return Pair(f, g, self.claim.arithmetic)
+        return f, g
 
     @cached_property
     def functions(self) -> Functions:
@@ -418,8 +425,6 @@ class _Check:
 
     def check_integration(self) -> str:
         stated, kind = self.predicate["integration"], self.guarantee["kind"]
-        if "concentration" in self.predicate:
-            raise CannotCheckError("the checker does not know bounds that spend η")
         drawn = np.zeros(len(self.tree.undecided), dtype=bool)
         if self.predicate["sampling"] is not None:
             counts = document.array(self.content["tickets"], "int64")
@@ -428,6 +433,8 @@ class _Check:
             drawn = counts > 0
         if stated is None:
             self.drawn, self.integrated = np.ones_like(drawn), Fraction(0)
+            if "concentration" in self.predicate:
+                return "left to the next step"
             if kind == "bounded" and self.undecided + self.violated > self.allowed:
                 raise CheckError("the leaves that are not proved weigh more than the stated bound")
             return "there is nothing that rests on it"
@@ -472,13 +479,37 @@ class _Check:
             allowed["least"] = min(allowed["least"], math.nextafter(float(left), -math.inf))
         return allowed
 
+    def check_concentration(self) -> str:
+        stated, ledger = self.predicate.get("concentration"), self.predicate["ledger"]["eta"]
+        if stated is None:
+            if ledger:
+                raise CheckError("η is spent on nothing")
+            return "it rests on no such bound"
+        if self.guarantee["kind"] != "bounded" or self.predicate["integration"] is not None:
+            raise CheckError("a claim that rests on η rests on nothing else, and is bounded")
+        eta, bound, spent = (document.number(stated[f"{n}_hex"]) for n in ("eta", "bound", "spent"))
+        if stated["eta_hex"] != self.guarantee["value_hex"] or not 0 < spent <= eta:
+            raise CheckError("η is not the bound that is compared, or less than what was spent")
+        if not 0 <= bound <= self.claim.tolerance:
+            raise CheckError("d is bounded by more than the tolerance")
+        shares = [document.number(item["eta_hex"]) for item in ledger]
+        if not shares or min(shares) <= 0 or not math.fsum(shares) <= spent:
+            raise CheckError("the ledger spends more than is stated")
+        pair = ConcentratedPair(*self.both, self.claim, self.interface.input_type)
+        for box in range(len(self.claim.region.lower)):
+            found = pair.concentrate(self.functions, box, eta)
+            if not self.claim.divergence.at_most(found.lower, found.upper, bound).all():
+                raise CannotCheckError(
+                    f"d could not be shown to be within {bound} but for η = {eta:.4g} by the "
+                    f"checker's own bounds on box {box}"
+                )
+        return f"d ≤ {bound} on all of R but for η = {format_upper(eta)}, with certainty"
+
     # -- the draws ---------------------------------------------------------------------------
 
     def check_draws(self) -> str:
         sampling = self.predicate["sampling"]
         ledger = self.predicate["ledger"]
-        if ledger["eta"]:
-            raise CannotCheckError("the checker does not know bounds that spend η")
         if sampling is None:
             if ledger["alpha"] or ledger["family"] != 1 or self.content["tickets"]["shape"] != [0]:
                 raise CheckError("α is spent, or tickets are drawn, without draws")

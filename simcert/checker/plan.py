@@ -31,17 +31,18 @@ _ROOM = 1.0 + 2.0**-10
 """Bounds of what a function can reach may be this much larger than it."""
 
 
-def refined(nodes: Sequence[PairNode]) -> dict[int, bool]:
+def refined(nodes: Sequence[PairNode], *, near: bool = False) -> dict[int, bool]:
     """Return the nodes that a rectifier reads, or (true) what is nowhere a line.
 
     But not those next to the input: one map away from it intervals are exact, also of the
-    difference where both networks read the input alike.
+    difference where both networks read the input alike. Where bounds need only hold with a
+    probability, those are wanted too (``near``).
     """
     depth, apart = [0], [False]
     found: dict[int, bool] = {}
 
     def far(o: int) -> bool:
-        return depth[o] > 1 or apart[o]
+        return near or depth[o] > 1 or apart[o]
 
     for node in nodes[1:]:
         operands = {*node.f_operands, *node.g_operands}
