@@ -7,8 +7,8 @@ NETWORKS is a folder with the .onnx files. Each program runs in a process of its
 other, all on the same two cores. The executables of ReluDiff and NeuroDiff (delta_network_test)
 read .nnet files that are written here, and prove output 0. A --verifier is any single-network
 verifier that prints sat or unsat; it is given the product network f − g as ONNX and the negated
-claim as VNN-LIB. What is absent is left out. SimCert proves all five outputs in float32
-arithmetic, and besides, as ReluDiff and NeuroDiff do, output 0 over the reals.
+claim as VNN-LIB. What is absent is left out. SimCert proves all five outputs, in float32
+arithmetic; --outputs and --arithmetic ask for less.
 
 seconds    without the start of the process: as the programs say themselves; of SimCert in a
            process that has loaded its libraries (solve.py); of a --verifier all seconds. No
@@ -129,7 +129,7 @@ def prepare(name: str, networks: Path, folder: Path, tolerance: float) -> Pair:
     return pair
 
 
-def simcert(name: str, options: argparse.Namespace, *arguments: str) -> Tool:
+def simcert(options: argparse.Namespace, *arguments: str) -> Tool:
     """SimCert's own command, and the same timed in a process that has loaded its libraries."""
     limits = ["--tolerance", str(options.tolerance), "--time-limit", str(options.time_limit)]
     always = [*limits, "--threads", str(len(options.cores)), *arguments]
@@ -147,7 +147,7 @@ def simcert(name: str, options: argparse.Namespace, *arguments: str) -> Tool:
         result = json.loads(output.splitlines()[-1])
         return Answer(result["verdict"], result["seconds"], result["boxes"], result["cpu"])
 
-    return Tool(name, command, read, solve)
+    return Tool(OURS, command, read, solve)
 
 
 def differential(name: str, executable: Path, tolerance: float) -> Tool:
@@ -262,17 +262,13 @@ def markdown(rows: list[dict[str, str]], limit: float) -> str:
     for network in networks:
         found = [cells.get((network, tool)) for tool in tools]
         lines.append([network, *("" if row is None else _cell(row, limit) for row in found)])
-    ours = [tool for tool in tools if tool.startswith(OURS)]
-    for mine in ours:
-        for column in ("seconds", "cpu", "process"):
-            line = [f"{column}, over {mine}"]
-            for tool in tools:
-                both = [n for n in networks if (n, tool) in cells and (n, mine) in cells]
-                ratios = [
-                    float(cells[n, tool][column]) / float(cells[n, mine][column]) for n in both
-                ]
-                line.append(f"{mean(ratios):.2f} ({len(both)})" if both else "")
-            lines.append(line)
+    for column in ("seconds", "cpu", "process"):
+        line = [f"{column} over {OURS}'s"]
+        for tool in tools:
+            both = [n for n in networks if (n, tool) in cells and (n, OURS) in cells]
+            ratios = [float(cells[n, tool][column]) / float(cells[n, OURS][column]) for n in both]
+            line.append(f"{mean(ratios):.2f} ({len(both)})" if both else "")
+        lines.append(line)
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
@@ -298,14 +294,14 @@ def main() -> None:
     parser.add_argument("--cores", default="0,1", help="that all run on; as many threads")
     parser.add_argument("--tolerance", type=float, default=0.05)
     parser.add_argument("--time-limit", type=float, default=60.0, help="seconds a pair")
+    parser.add_argument("--outputs", help="such as 0; all five by default")
+    parser.add_argument("--arithmetic", default="float32", choices=("float32", "real"))
     options = parser.parse_args()
     options.cores = {int(core) for core in options.cores.split(",")}
     os.sched_setaffinity(0, options.cores)
 
-    tools = [
-        simcert(OURS, options),
-        simcert(f"{OURS}, output 0, reals", options, "--outputs", "0", "--arithmetic", "real"),
-    ]
+    less = [f"--outputs={options.outputs}"] if options.outputs else []
+    tools = [simcert(options, f"--arithmetic={options.arithmetic}", *less)]
     for name, path in (("ReluDiff", options.reludiff), ("NeuroDiff", options.neurodiff)):
         if path is None or not path.is_file():
             print(f"{name} is left out: {'no path is given' if path is None else path}")
