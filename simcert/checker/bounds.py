@@ -34,7 +34,7 @@ from simcert.checker.plan import LARGEST_INPUT, check_growth, refined
 from simcert.checker.program import Affine, Elementwise, Joining, Network, Step
 from simcert.checker.rules import ELEMENTWISE, JOINING
 from simcert.checker.rules.affine import AffineRule, runtime_error
-from simcert.checker.rules.layer import Layer, Rows, Setting, known
+from simcert.checker.rules.layer import Blocks, Layer, Rows, Setting, added, known
 
 __all__ = ["AffineRule", "Batch", "Blocks", "Bounds", "Pair", "Planes"]
 
@@ -66,24 +66,6 @@ class Bounds(NamedTuple):
     pull: Float
     """(boxes, inputs): Σ over the functions of |coefficient| · width."""
     planes: Planes | None = None
-
-
-class Blocks(NamedTuple):
-    """Coefficients on a, b and δ of one node; None where there are none."""
-
-    f: Rows | None = None
-    g: Rows | None = None
-    d: Rows | None = None
-
-    def plus(self, other: Blocks) -> Blocks:
-        """Return the sum."""
-        return Blocks(*(_sum(x, y) for x, y in zip(self, other, strict=True)))
-
-    def apart(self) -> Blocks:
-        """Write δ as a − b."""
-        if self.d is None:
-            return self
-        return Blocks(_sum(self.f, self.d), _sum(self.g, -self.d))
 
 
 @dataclass
@@ -172,7 +154,7 @@ class Pair:
         self, batch: Batch, box: Index, slopes: Blocks, constant: Rows
     ) -> tuple[Float, Float]:
         """Return the maximum of (c_f + c_g) x + constant on each row's box, and c_f + c_g."""
-        slope = _sum(slopes.f, slopes.g)
+        slope = added(slopes.f, slopes.g)
         if slope is None:
             return constant + SMALL, np.zeros((len(box), batch.box.lower.shape[1]))
         centre, radius = batch.box.halves()
@@ -362,6 +344,8 @@ class Pair:
             together = node.alike and not apart
             if not together:
                 blocks = blocks.apart()
+            elif isinstance(node.f, Joining):
+                blocks = blocks.together()
             if isinstance(node.f, Elementwise) and together:
                 constant, found = self._across(batch.layers[number], blocks, box, constant)
                 parts = [(node.f_operands[0], found)]
@@ -389,18 +373,18 @@ class Pair:
                 parts.append((operands[0], Blocks(**{side: c})))
                 continue
             if isinstance(step, Joining):
-                rows, rest = known(lines).into(c, box)
+                found, rest = known(lines).into(c, box, side)
                 constant = constant + rest
-                parts += [(o, Blocks(**{side: r})) for o, r in zip(operands, rows, strict=True)]
+                parts += zip(operands, found, strict=True)
                 continue
             own = known(rule[number])
             constant = constant + c @ own.bias + self._weighted(abs(c), known(noise)[box])
-            found = zip(operands, own.back(c), strict=True)
-            parts += [(operand, Blocks(**{side: row})) for operand, row in found]
+            rows = zip(operands, own.back(c), strict=True)
+            parts += [(operand, Blocks(**{side: row})) for operand, row in rows]
         if blocks.d is not None and isinstance(node.f, Joining):
-            rows, rest = known(layer.planes).into(blocks.d, box)
+            found, rest = known(layer.planes).into(blocks.d, box, "d")
             constant = constant + rest
-            parts += [(o, Blocks(d=r)) for o, r in zip(node.f_operands, rows, strict=True)]
+            parts += zip(node.f_operands, found, strict=True)
         elif blocks.d is not None:
             f, difference = known(self._f[number]), known(self._difference[number])
             constant = constant + blocks.d @ difference.bias
@@ -421,13 +405,7 @@ class Pair:
         self, layer: Layer, blocks: Blocks, box: Index, constant: Rows
     ) -> tuple[Rows, Blocks]:
         """Replace coefficients on relu(a), relu(b) and Δ by coefficients on a, b and δ."""
-        f, g, d = blocks
-        if f is not None and g is not None:
-            # The median of c_f, 0 and −c_g moves: nothing unless the signs are opposite.
-            other = -g
-            low, high = np.minimum(f, other), np.maximum(f, other)
-            moved = np.maximum(low, np.minimum(high, 0))
-            f, g, d = f - moved, g + moved, _sum(d, moved)
+        f, g, d = blocks.together()
         if f is not None:
             f, constant = self._along(f, known(layer.lines_f)[box], constant)
         if g is not None:
@@ -435,20 +413,14 @@ class Pair:
         if d is not None:
             terms, size = known(layer.planes)[box], abs(d)
             constant = constant + self._weighted(d, terms[:, 3]) + self._weighted(size, terms[:, 7])
-            f = _sum(f, d * terms[:, 0] + size * terms[:, 4])
-            g = _sum(g, d * terms[:, 1] + size * terms[:, 5])
+            f = added(f, d * terms[:, 0] + size * terms[:, 4])
+            g = added(g, d * terms[:, 1] + size * terms[:, 5])
             d = d * terms[:, 2] + size * terms[:, 6]
         return constant, Blocks(f, g, d)
 
     def _chunks(self, rows: int) -> Iterator[slice]:
         size = max(1, _CHUNK // self._widest)
         return (slice(i, min(i + size, rows)) for i in range(0, rows, size))
-
-
-def _sum(x: Rows | None, y: Rows | None) -> Rows | None:
-    if x is None:
-        return y
-    return x if y is None else x + y
 
 
 def _own(layer: Layer, side: str) -> Interval:

@@ -23,6 +23,11 @@ STEEPEST = 2.0**16
 """Slopes above it are not used: coefficients must not grow without bounds."""
 
 
+def hull(a: Interval, b: Interval) -> Interval:
+    """Return the interval of both."""
+    return Interval(np.minimum(a.lower, b.lower), np.maximum(a.upper, b.upper))
+
+
 def always(x: Interval) -> Bool:
     """Return that a function is defined everywhere."""
     return np.ones_like(x.lower, dtype=np.bool_)
@@ -101,20 +106,21 @@ class Curve:
             np.where(along, half, radius),
         )
 
-    def slopes(self, a: Interval, b: Interval) -> tuple[Float, Float]:
-        """Return centre and radius of the slopes between points of a and of b."""
-        hull = Interval(np.minimum(a.lower, b.lower), np.maximum(a.upper, b.upper))
-        centre, half = hull.halves()
-        slope = self.slope(centre)
-        bend = np.maximum(*(np.abs(side) for side in self.bend(*hull)))
-        radius = bend * half * (1 + 2.0**-40)
-        radius = radius + 8 * _VALUE_ERROR * (np.abs(slope) + half * bend) + SMALL
-        known = self.known(hull) & (np.abs(slope) <= self.steepest)
-        return np.where(known, slope, 0.0), np.where(known, radius, np.inf)
+    def slopes(self, a: Interval, b: Interval) -> tuple[Float, Float, Bend]:
+        """Return centre and radius of the slopes between points of a and of b, and φ'' there."""
+        both = hull(a, b)
+        centre, half = both.halves()
+        slope, (least, greatest) = self.slope(centre), self.bend(*both)
+        most = np.maximum(np.abs(least), np.abs(greatest))
+        error = 8 * _VALUE_ERROR * (np.abs(slope) + half * most) + SMALL
+        known = self.known(both) & (np.abs(slope) <= self.steepest)
+        bend = Bend(least / 2 + greatest / 2, (greatest / 2 - least / 2) * (1 + 2.0**-40), error)
+        radius = np.where(known, most * half * (1 + 2.0**-40) + error, np.inf)
+        return np.where(known, slope, 0.0), radius, bend
 
     def steepness(self, x: Interval) -> Float:
         """Return at least |φ'| on x."""
-        slope, radius = self.slopes(x, x)
+        slope, radius, _ = self.slopes(x, x)
         return np.abs(slope) + radius
 
     def scale(self, x: Interval, image: Interval) -> Float:
@@ -144,6 +150,14 @@ class Curve:
         under = np.maximum(-least, 0.0) * np.square(width) / 8
         half = (over + under) / 2 * (1 + 2.0**-40) + 8 * _VALUE_ERROR * (size + over + under)
         return slope, start - (over - under) / 2, half + SMALL
+
+
+class Bend(NamedTuple):
+    """φ'' = middle ± half, and what the slope in the centre may be off by."""
+
+    middle: Float
+    half: Float
+    error: Float
 
 
 class Strip(NamedTuple):

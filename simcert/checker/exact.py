@@ -18,11 +18,11 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from simcert.checker.bounds import AffineRule, Batch, Blocks, Pair
+from simcert.checker.bounds import AffineRule, Batch, Pair
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.interval import Float, Interval
 from simcert.checker.linear import Index, LinearMap
-from simcert.checker.rules.layer import Layer, Rows, Setting
+from simcert.checker.rules.layer import Blocks, Layer, Rows, Setting
 
 Objects = NDArray[Any]
 

@@ -78,7 +78,7 @@ def check_growth(steps: Sequence[Step | None], operands: Sequence[tuple[int, ...
                 own = np.inf
         elif isinstance(step, Product):
             most = [min(STEEPEST, reach[o]) for o in numbers]
-            own = 2 * step.widest * (most[1] * growth[numbers[0]] + most[0] * growth[numbers[1]])
+            own = 8 * step.widest * (most[1] * growth[numbers[0]] + most[0] * growth[numbers[1]])
         elif step is not None and not isinstance(step, Input):
             own = _steepness(step) * growth[numbers[0]]
         growth.append(own)

@@ -192,7 +192,7 @@ def test_strips_slopes_and_images(name: str) -> None:
     assert (np.abs(values - (strip.slope * x + strip.middle)) <= strip.half + slack).all()
     assert (image.lower <= values).all()
     assert (values <= image.upper).all()
-    centre, radius = curve.slopes(Interval(lower, upper), Interval(lower, upper))
+    centre, radius, _ = curve.slopes(Interval(lower, upper), Interval(lower, upper))
     between = np.diff(values) / np.diff(x)
     known = np.isfinite(radius)[:, 0] & ((upper - lower) > 1e-3)[:, 0]
     assert known.any()

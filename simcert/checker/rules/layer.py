@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,12 +45,53 @@ class Layer:
     planes: Rows | None = None
 
 
+class Blocks(NamedTuple):
+    """Coefficients on a, b and δ of one node; None where there are none."""
+
+    f: Rows | None = None
+    g: Rows | None = None
+    d: Rows | None = None
+
+    def plus(self, other: Blocks) -> Blocks:
+        """Return the sum."""
+        return Blocks(*(added(x, y) for x, y in zip(self, other, strict=True)))
+
+    def together(self) -> Blocks:
+        """Move coefficients of opposite sign from a and b into δ, since a − b − δ = 0."""
+        f, g, d = self
+        if f is None or g is None:
+            return self
+        # The median of c_f, 0 and −c_g moves: nothing unless the signs are opposite.
+        other = -g
+        low, high = np.minimum(f, other), np.maximum(f, other)
+        moved = np.maximum(low, np.minimum(high, 0))
+        return Blocks(f - moved, g + moved, added(d, moved))
+
+    def apart(self) -> Blocks:
+        """Write δ as a − b."""
+        if self.d is None:
+            return self
+        return Blocks(added(self.f, self.d), added(self.g, -self.d))
+
+
+def added(x: Rows | None, y: Rows | None) -> Rows | None:
+    """Return the sum of coefficients that may not be there."""
+    if x is None:
+        return y
+    return x if y is None else x + y
+
+
 class Link(ABC):
-    """Linear bounds of a step that joins elements of its operands: linear ± what is left."""
+    """Linear bounds of a step that joins elements: of one network, or of the difference."""
 
     @abstractmethod
-    def into(self, c: Float, box: Index) -> tuple[Sequence[Float], Float]:
+    def into(self, c: Float, box: Index, side: str) -> tuple[Sequence[Blocks], Float]:
         """Replace coefficients c (rows, size) on the result by some on each operand.
+
+        Args:
+            c: coefficients.
+            box: of each row.
+            side: "f", "g" or "d": what the result is of.
 
         Returns:
             The coefficients, and what they leave of c · result at most, (rows,).

@@ -2,8 +2,8 @@
 
 With centres c and radii r of the intervals,
 
-    x y = c_y x + c_x y − c_x c_y, up to r_x r_y
-    a₁ a₂ − b₁ b₂ = a₁ δ₂ + b₂ δ₁ = c_(a₁) δ₂ + c_(b₂) δ₁, up to r_(a₁) |δ₂| + r_(b₂) |δ₁|
+    x y = c_y x + c_x y − c_x c_y, up to r_x r_y,
+    a₁ a₂ − b₁ b₂ = a₁ δ₂ + δ₁ b₂, each of them in this way,
 
 and of matrices the same with matrix products in the place of products.
 """
@@ -23,11 +23,11 @@ from simcert.checker.rules.layer import (
     FLOAT32_LARGEST,
     FLOAT32_SMALLEST,
     FLOAT32_UNIT,
+    Blocks,
     Layer,
     Link,
     Setting,
     known,
-    scaled,
 )
 
 _FLOAT32_EXTRA = 8
@@ -52,11 +52,40 @@ class Bilinear(Link):
     middle: Float
     half: Float
 
-    def into(self, c: Float, box: Index) -> tuple[Sequence[Float], Float]:
+    def into(self, c: Float, box: Index, side: str) -> tuple[Sequence[Blocks], Float]:
         """Return coefficients on x and on y."""
-        rest = np.einsum("rn,rn->r", c, self.middle[box])
-        rest = rest + np.einsum("rn,rn->r", np.abs(c), self.half[box])
-        return self.step.back(c, self.left[box], self.right[box]), rest
+        rows = self.step.back(c, self.left[box], self.right[box])
+        return [Blocks(**{side: row}) for row in rows], _rest(self, c, box)
+
+
+@dataclass(frozen=True, eq=False)
+class Difference(Link):
+    """a₁ δ₂ + δ₁ b₂, linear around the centres, plus middle ± half.
+
+    Attributes:
+        step: the product.
+        first: centres of a₁ and δ₂, (boxes, size) each.
+        second: centres of δ₁ and b₂.
+        middle: (boxes, size).
+        half: (boxes, size).
+    """
+
+    step: Product
+    first: tuple[Float, Float]
+    second: tuple[Float, Float]
+    middle: Float
+    half: Float
+
+    def into(self, c: Float, box: Index, side: str) -> tuple[Sequence[Blocks], Float]:  # noqa: ARG002
+        """Return coefficients on a₁ and δ₁, and on b₂ and δ₂."""
+        on_a, on_second = self.step.back(c, *(centre[box] for centre in self.first))
+        on_first, on_b = self.step.back(c, *(centre[box] for centre in self.second))
+        return [Blocks(f=on_a, d=on_first), Blocks(g=on_b, d=on_second)], _rest(self, c, box)
+
+
+def _rest(link: Bilinear | Difference, c: Float, box: Index) -> Float:
+    rest = np.einsum("rn,rn->r", c, link.middle[box])
+    return np.asarray(rest + np.einsum("rn,rn->r", np.abs(c), link.half[box]))
 
 
 def alone(
@@ -90,25 +119,23 @@ def alone(
 
 def together(step: Product, layer: Layer, operands: Sequence[Layer], setting: Setting) -> None:
     """Bound the difference: δ' in ``layer.d``, linear bounds of it in ``layer.planes``."""
-    x, y = operands
-    first, second = known(x.d), known(y.d)
     times = step.times
-    (centre_a, half_a), (centre_b, half_b) = known(x.a).halves(), known(y.b).halves()
-    noise = times(half_a, second.size) + times(first.size, half_b)
-    size = times(known(x.a).size, second.size) + times(first.size, known(y.b).size)
-    noise = noise * (1 + 8 * UNIT) + setting.noise(4 * size, 4 * step.widest) + SMALL
-    noise = np.where(size == 0, 0.0, noise)
-    if setting.apart:
-        noise = noise + layer.error
-    noise = np.where(_small(step, known(x.a), known(y.b)), noise, np.inf)
-    layer.planes = Bilinear(step, centre_a, centre_b, np.zeros_like(noise), noise)
-    if step.shapes is None:
-        middle = scaled(centre_b, first).plus(scaled(centre_a, second))
-    else:
-        (centre_1, half_1), (centre_2, half_2) = first.halves(), second.halves()
-        reach = times(half_1, np.abs(centre_b)) + times(np.abs(centre_a), half_2)
-        middle = _around(times(centre_1, centre_b) + times(centre_a, centre_2), reach)
-    layer.d = middle.widened(noise).meet(known(layer.d))
+    a, b = known(operands[0].a), known(operands[1].b)
+    first, second = known(operands[0].d), known(operands[1].d)
+    (centre_a, half_a), (centre_b, half_b) = a.halves(), b.halves()
+    (centre_1, half_1), (centre_2, half_2) = first.halves(), second.halves()
+    size = times(a.size, second.size) + times(first.size, b.size)
+    noise = setting.noise(8 * size, 4 * step.widest) + SMALL
+    half = (times(half_a, half_2) + times(half_1, half_b)) * (1 + 8 * UNIT) + noise
+    half = np.where(size == 0, 0.0, half)
+    middle = times(centre_a, centre_2) + times(centre_1, centre_b)
+    reach = times(np.abs(centre_a), half_2) + times(half_a, np.abs(centre_2))
+    reach = reach + times(half_1, np.abs(centre_b)) + times(np.abs(centre_1), half_b)
+    error = layer.error if setting.apart else 0.0
+    layer.d = _around(middle, reach + half + error).meet(known(layer.d))
+    half = np.where(_small(step, a, b), half + error, np.inf)
+    ends = (centre_a, centre_2), (centre_1, centre_b)
+    layer.planes = Difference(step, *ends, -middle, half)
 
 
 def _around(centre: Float, radius: Float) -> Interval:

@@ -1,20 +1,23 @@
 """Softmax: its derivative at the centre, and how far that changes on the box.
 
-With weights s, mean μ and covariance taken with them, along x = c + t h
+With weights s, mean μ and covariance taken with them, along x = c + t h and with u = h − μ(h),
+v = δ − μ(δ),
 
-    s_i' = s_i (h_i − μ(h)),   s_i'' = s_i ((h_i − μ(h))² − Var(h)),
-    d/dt [s_i (δ_i − μ(δ))] = s_i ((h_i − μ(h)) (δ_i − μ(δ)) − Cov(h, δ)).
+    s_i' = s_i u_i,   s_i'' = s_i (u_i² − Var(h)),
+    G_i = s_i v_i,    G_i' = s_i (u_i v_i − Cov(h, δ)) = D_i(h, δ),
+    G_i'' = s_i (u_i² v_i − 2 u_i Cov(h, δ) − v_i Var(h) − E[u² v]).
 
-With |h_j| ≤ r_j: |h_i − μ| ≤ (1 − s_i) (r_i + max r), and Var(h) ≤ Σ s_j r_j² and ≤ max r². So
+With |h_j| ≤ r_j: |u_i| ≤ (1 − s_i) (r_i + max r), and Var(h) ≤ Σ s_j r_j² and ≤ max r². So, with ŝ
+at the centre and s̲ ≤ s ≤ s̄ on the box,
 
-    s_i = ŝ_i + ŝ_i (h_i − μ̂(h)) + [−½ s̄_i Var, ½ s̄_i (1 − s̲_i)² (r_i + max r)²],
-    Δ_i = ŝ_i (δ_i − μ̂(δ)) ± s̄_i ((1 − s̲_i)² (r_i + max r) (|δ_i| + max |δ|) + √(Var Var)),
+    s_i = ŝ_i + ŝ_i (h_i − μ̂(h)) + [−½ s̄_i Var, ½ s̄_i (1 − s̲_i)² (r_i + max r)²].
 
-with ŝ at the centre, s̲ ≤ s ≤ s̄ on the box. By the mean value theorem besides
+Δ_i is the mean of G_i over the way from b to a. With m = (a + b)/2 and δ = e ± q it is
 
-    |Δ_i| ≤ s_i (1 − s_i) (max δ − min δ).
+    Δ_i = Ĝ_i(δ) + D̂_i(m − c, e), up to |D_i(r, q)| and ½ |G_i''|.
 
-Where a level strip is narrower it is taken.
+By the mean value theorem besides |Δ_i| ≤ s_i (1 − s_i) (max δ − min δ). Where a level strip is
+narrower it is taken.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simcert.checker.curves import hull
 from simcert.checker.interval import SMALL, Float, Interval
 from simcert.checker.linear import Index
 from simcert.checker.program import Softmax
@@ -33,6 +37,7 @@ from simcert.checker.rules.layer import (
     FLOAT32_SMALLEST,
     FLOAT32_UNIT,
     TINY,
+    Blocks,
     Layer,
     Link,
     Setting,
@@ -55,14 +60,38 @@ class Tangent(Link):
     middle: Float
     half: Float
 
-    def into(self, c: Float, box: Index) -> tuple[Sequence[Float], Float]:
+    def into(self, c: Float, box: Index, side: str) -> tuple[Sequence[Blocks], Float]:
         """Return coefficients on x."""
         flat = (len(box), -1)
         rest = np.einsum("rn,rn->r", c, self.middle[box].reshape(flat))
         rest = rest + np.einsum("rn,rn->r", np.abs(c), self.half[box].reshape(flat))
         s = self.s[box]
         own = c.reshape(s.shape) * self.along[box] * s
-        return (((own - s * own.sum(axis=-1, keepdims=True)).reshape(flat)),), rest
+        row = (own - s * own.sum(axis=-1, keepdims=True)).reshape(flat)
+        return [Blocks(**{side: row})], rest
+
+
+@dataclass(frozen=True, eq=False)
+class Change(Tangent):
+    """Ĝ(δ) where ``along``, D̂(m, e) where ``bent``, plus middle ± half.
+
+    Attributes:
+        bent: (boxes, groups, n).
+        own: e − μ̂(e).
+    """
+
+    bent: Float
+    own: Float
+
+    def into(self, c: Float, box: Index, side: str) -> tuple[Sequence[Blocks], Float]:
+        """Return coefficients on δ, and the same ones on a and b."""
+        (found,), rest = super().into(c, box, side)
+        s, own = self.s[box], self.own[box]
+        weighted = c.reshape(s.shape) * self.bent[box] * s
+        with_own = weighted * own
+        row = with_own - s * with_own.sum(axis=-1, keepdims=True)
+        row = (row - s * own * weighted.sum(axis=-1, keepdims=True)).reshape(len(box), -1) / 2
+        return [found._replace(f=row, g=row)], rest
 
 
 def alone(
@@ -98,39 +127,77 @@ def together(step: Softmax, layer: Layer, operands: Sequence[Layer], setting: Se
     """Bound the difference: δ' in ``layer.d``, linear bounds of it in ``layer.planes``."""
     before = operands[0]
     a, b, d = (_grouped(known(i), step.count) for i in (before.a, before.b, before.d))
-    hull = Interval(np.minimum(a.lower, b.lower), np.maximum(a.upper, b.upper))
-    low, high = _weights(hull)
-    _, radius, s = _centre(hull)
-    size = d.size
-    most = size.max(axis=-1, keepdims=True)
-    reach = radius + radius.max(axis=-1, keepdims=True)
-    spread = np.sqrt(_variance(high, radius) * _variance(high, size))
-    half = high * (np.square(1 - low) * reach * (size + most) + spread) * (1 + TINY)
-    half = half + TINY * high * (size + most)
-    half = half + _noise(setting, high * (size + 2 * most))
-    half = np.where(most > 0, half + SMALL, 0.0)
-    # What the linear bound says by itself, and the mean value theorem.
-    mean_low, mean_high = ((s * end).sum(axis=-1, keepdims=True) for end in d)
-    least = s * ((1 - s) * d.lower - (mean_high - s * d.upper))
-    greatest = s * ((1 - s) * d.upper - (mean_low - s * d.lower))
-    linear = Interval(least, greatest)
-    linear = linear.widened(half + TINY * high * most)
+    both = hull(a, b)
+    low, high = _weights(both)
+    centre, radius, s = _centre(both)
+    middle, deviation = d.halves()
+    size, rest = d.size, 1 - low
+    first, second = _mixed(high, rest, radius, deviation), _bent(high, rest, radius, size)
+    plain = _mixed(high, rest, radius, size)
+    most = _most(size)
+    rounding = TINY * high * (size + most) * (1 + radius + _most(radius))
+    own = middle - (s * middle).sum(axis=-1, keepdims=True)
+    terms = high * (size + _most(size)) * (1 + np.abs(centre) + _most(np.abs(centre)))
+    noise = _noise(setting, 4 * terms) + rounding + SMALL
+    bent = ((first + second) < plain) & (_most(np.abs(centre) + size) <= _LARGEST)
+    half = np.where(bent, first + second, plain) * (1 + TINY) + noise
+    half = np.where(most > 0, half, 0.0)
+    image = _image(d, s, plain * (1 + TINY) + noise)
     steep = np.maximum(low * (1 - low), high * (1 - high))
     steep = np.where((low <= 0.5) & (high >= 0.5), 0.25, steep) * (1 + TINY)
     rise = np.maximum(d.upper - d.lower.min(axis=-1, keepdims=True), 0.0)
     fall = np.maximum(d.upper.max(axis=-1, keepdims=True) - d.lower, 0.0)
-    image = linear.meet(Interval(-steep * fall, steep * rise).outward())
+    image = image.meet(Interval(-steep * fall, steep * rise).outward())
     error = layer.error if setting.apart else 0.0
     layer.d = _flat(image).widened(error).meet(known(layer.d))
-    middle, level = _grouped(layer.d, step.count).halves()
-    error = np.reshape(error, half.shape) if setting.apart else 0.0
-    along = half < level
-    layer.planes = Tangent(
+    level = _grouped(layer.d, step.count).halves()
+    along = half < level[1]
+    bent = bent & along
+    shift = -_derivative(s, own, centre)
+    layer.planes = Change(
         s,
         along.astype(np.float64),
-        np.where(along, 0.0, middle),
-        np.where(along, half + error, level * (1 + TINY)),
+        np.where(along, np.where(bent, shift, 0.0), level[0]),
+        np.where(along, half + np.reshape(error, half.shape), level[1] * (1 + TINY))
+        if setting.apart
+        else np.where(along, half, level[1] * (1 + TINY)),
+        bent.astype(np.float64),
+        np.where(np.isfinite(own), own, 0.0),
     )
+
+
+def _derivative(s: Float, own: Float, h: Float) -> Float:
+    """Return D(h, e) for own = e − μ(e)."""
+    moved = h - (s * h).sum(axis=-1, keepdims=True)
+    return np.asarray(s * (moved * own - (s * moved * own).sum(axis=-1, keepdims=True)))
+
+
+def _mixed(high: Float, rest: Float, radius: Float, size: Float) -> Float:
+    """Return at least |D(h, δ)| for |h| ≤ radius, |δ| ≤ size, and 1 − s ≤ rest."""
+    one, two = rest * (radius + _most(radius)), rest * (size + _most(size))
+    covariance = np.sqrt(_variance(high, radius) * _variance(high, size))
+    return np.asarray(high * (one * two + covariance))
+
+
+def _bent(high: Float, rest: Float, radius: Float, size: Float) -> Float:
+    """Return at least |G''|/2."""
+    one, two = rest * (radius + _most(radius)), rest * (size + _most(size))
+    variance = _variance(high, radius)
+    covariance = np.sqrt(variance * _variance(high, size))
+    third = (np.square(one) + variance) * two + 2 * one * covariance + 2 * variance * _most(size)
+    return np.asarray(high * third / 2)
+
+
+def _image(d: Interval, s: Float, half: Float) -> Interval:
+    """Return the interval of s (δ − μ(δ)) ± half."""
+    mean_low, mean_high = ((s * end).sum(axis=-1, keepdims=True) for end in d)
+    least = s * ((1 - s) * d.lower - (mean_high - s * d.upper))
+    greatest = s * ((1 - s) * d.upper - (mean_low - s * d.lower))
+    return Interval(least, greatest).widened(half)
+
+
+def _most(x: Float) -> Float:
+    return np.asarray(x.max(axis=-1, keepdims=True))
 
 
 def _weights(x: Interval) -> Interval:
