@@ -57,6 +57,9 @@ def _one_by_one(function: Callable[[slice], Any], parts: Sequence[slice]) -> lis
     return [function(part) for part in parts]
 
 
+_GAIN = 0.95
+"""Of the widths of a − b: what those of δ must be below, for it to be tracked any further."""
+
 _STEP = 4
 """What one step of tuning costs, of one substitution: forward and gradient, without fused loops."""
 
@@ -114,12 +117,16 @@ class RowBounds(NamedTuple):
 
 @dataclass
 class _Batch:
-    """What is known about a batch of boxes, node by node."""
+    """What is known about a batch of boxes, node by node.
+
+    ``tracked`` is the last node whose difference is worth a block of its own.
+    """
 
     box: Interval
     deadline: float
     underflow: Tensor
     work: float
+    tracked: float = math.inf
     triples: list[Triple] = field(default_factory=list)
     f: list[Any] = field(default_factory=list)
     g: list[Any] = field(default_factory=list)
@@ -320,8 +327,12 @@ class Propagator:
         if a is None or b is None or delta is None:
             return Triple(a, b, delta)
         delta = delta.intersect(a.minus(b).without_nan())
+        if index > batch.tracked:
+            return Triple(a, b, delta)
         unsettled = [r.dual.unsettled(Triple(a, b, delta)) for r in readers if r.dual is not None]
         delta = self._refine_block(index, delta, _any(unsettled), "delta", batch)
+        if self.part is None and unsettled and not _says_more(delta, a, b):
+            batch.tracked = index
         a = a.intersect(b.plus(delta).without_nan())
         b = b.intersect(a.minus(delta).without_nan())
         return Triple(a, b, delta)
@@ -339,8 +350,9 @@ class Propagator:
             box, element = boxes[part], elements[part]
             pending, bias, error = self._pick(index, block, box, element, batch)
             negated = {operand: blocks.negated() for operand, blocks in pending.items()}
-            below = self._best(negated, error - bias, box, batch)[1]
-            return below, self._best(pending, error + bias, box, batch)[1]
+            tracked = batch.tracked
+            below = self._best(negated, error - bias, box, batch, tracked=tracked)[1]
+            return below, self._best(pending, error + bias, box, batch, tracked=tracked)[1]
 
         parts = list(self._chunks(len(boxes)))
         for part, (below, above) in zip(parts, self._parallel(bound, parts), strict=True):
@@ -425,7 +437,11 @@ class Propagator:
         )
 
     def _bound_part(self, sign: float, batch: _Batch, part: slice) -> tuple[Tensor, Tensor, Tensor]:
-        """Bound some of the wanted functions: slope and maximum of a line, and the best bound."""
+        """Bound some of the wanted functions: slope and maximum of a line, and the best bound.
+
+        The difference is tracked through all layers, as far as it said more than the two networks
+        do, and not at all.
+        """
         rows = len(self._coefficients[0])
         number = torch.arange(part.start, part.stop, device=self._device)
         box, row = number // rows, number % rows
@@ -433,12 +449,12 @@ class Propagator:
         last = len(self._layers) - 1
         flushed = self._flushed * torch.stack([c[row].abs().sum(1) for c in self._coefficients])
         start = flushed.sum(0)
-        slope, linear = self._best({last: blocks}, start.clone(), box, batch)
+        slope, linear = self._best({last: blocks}, start, box, batch, tracked=math.inf)
         best = linear
         if blocks.delta is not None:
-            product = {last: blocks.without_delta()}
-            _, alone = self._best(product, start, box, batch, product=True)
-            best = torch.fmin(linear, alone)
+            for tracked in {0.0, batch.tracked} - {math.inf}:
+                _, other = self._best({last: blocks}, start, box, batch, tracked=tracked)
+                best = torch.fmin(best, other)
         return slope, linear, best
 
     def _best(
@@ -448,17 +464,17 @@ class Propagator:
         box: Tensor,
         batch: _Batch,
         *,
-        product: bool = False,
+        tracked: float,
     ) -> tuple[Tensor, Tensor]:
         """Carry rows back to the input; with ``steps`` along tuned slopes and planes too."""
         start = constant.clone()
-        slope, value = self._substitute(pending, constant, box, batch, product=product)
-        rectifiers = self._rectifiers(max(pending), batch, product=product) if self._steps else []
+        slope, value = self._substitute(pending, constant.clone(), box, batch, tracked=tracked)
+        rectifiers = self._rectifiers(max(pending), batch, tracked=tracked) if self._steps else []
         if rectifiers:
 
             def bound(relaxed: Relaxations) -> tuple[Tensor, Tensor]:
                 own = start.clone()
-                return self._substitute(pending, own, box, batch, product=product, relaxed=relaxed)
+                return self._substitute(pending, own, box, batch, tracked=tracked, relaxed=relaxed)
 
             tuned = tune(bound, FreeRelaxations(rectifiers, box), self._steps)
             slope = torch.where((tuned[1] < value)[:, None], tuned[0], slope)
@@ -466,13 +482,13 @@ class Propagator:
         return slope, value
 
     def _rectifiers(
-        self, last: int, batch: _Batch, *, product: bool
+        self, last: int, batch: _Batch, *, tracked: float
     ) -> list[tuple[int, Triple, str]]:
         """Return the rectifiers up to a node, with what they read and how they are relaxed."""
         rectifiers = []
         for index, layer in enumerate(self._layers[: last + 1]):
             node = layer.node
-            if isinstance(layer.dual, ReluDualRule) and not product:
+            if isinstance(layer.dual, ReluDualRule) and index <= tracked:
                 rectifiers.append((index, batch.triples[node.f_operands[0]], "dual"))
                 continue
             if isinstance(node.f, Relu):
@@ -502,7 +518,7 @@ class Propagator:
         box: Tensor,
         batch: _Batch,
         *,
-        product: bool = False,
+        tracked: float,
         relaxed: Relaxations | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Carry rows of coefficients back to the input.
@@ -512,7 +528,8 @@ class Propagator:
             constant: (R,), added; it is changed in place.
             box: the box of each row (R,).
             batch: the boxes and their relaxations.
-            product: treat the pair as two networks side by side, without δ.
+            tracked: the last node whose difference is; above it the pair is two networks side by
+                side, without δ, and with 0 it is the product network throughout.
             relaxed: relaxations of each row that stand in for those of its box.
 
         Returns:
@@ -531,7 +548,7 @@ class Propagator:
             if index not in pending:
                 continue
             blocks, layer, node = pending.pop(index), self._layers[index], self._layers[index].node
-            if layer.dual is not None and not product and _is_dual(blocks):
+            if layer.dual is not None and index <= tracked and _is_dual(blocks):
                 parts = layer.dual.backward(blocks, *relaxation("dual", batch.dual), constant)
                 _gather(pending, node.f_operands, parts)
                 continue
@@ -638,6 +655,12 @@ def _spreads(dual: DualProgram, node: DualNode) -> bool:
     size = sum(dual.nodes[source].size for source in sources)
     moves = bool(maps) and all(isinstance(linear, Selection) for linear in maps)
     return moves and node.size > max(_SPREAD, 2 * size)
+
+
+def _says_more(delta: Interval, a: Interval, b: Interval) -> bool:
+    """Whether δ is known better than from a − b, by more than a twentieth of all widths."""
+    width, apart = (x.upper - x.lower for x in (delta, a.minus(b)))
+    return bool(width.sum() <= _GAIN * apart.sum())
 
 
 def _any(masks: Sequence[Tensor]) -> Tensor | None:

@@ -12,7 +12,9 @@ Upper planes of Δ (lower planes: exchange the networks and negate):
 4. where they are not (a quantiser in one network only): f(a) − g(b) = [f(a) − f(b)] + [f − g](b),
    a line in δ as in 3 plus the gap of the two functions on b's interval, and the same with g and a
 
-The plane with the least value at the interval centres is taken.
+Every plane bounds Δ's interval. For the linear bound the one with the least value at the interval
+centres is taken; beside a quantiser half of what the plane spreads over the intervals counts too:
+where b has one code only, a − q(b) loses nothing there, but gives up δ for all of a.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from simcert.functions import DynamicQuantizer, Function, Identity
 
 _SECTIONS = 11
 _GOLDEN = (5**0.5 - 1) / 2
+_SPREAD = 0.5
+"""Beside a quantiser: the share of a plane's spread over the intervals that its choice counts."""
+
 _STEEPEST = 4.0
 """Of the mean slope over an interval: what lines along a function that jumps are tried up to."""
 
@@ -86,6 +91,8 @@ class UnivariateRule:
 
     def backward(self, c: Tensor, relaxation: Strip, box: Tensor, constant: Tensor) -> list[Tensor]:
         """Take the upper line for positive and the lower line for negative coefficients."""
+        if isinstance(self.function, Identity):
+            return [c]
         constant += weighted(c.abs(), relaxation.error, box)
         return [_along(c, relaxation, box, constant)]
 
@@ -117,27 +124,38 @@ class UnivariateDualRule:
         if isinstance(self.f.function, DynamicQuantizer):
             # One scale for all elements: they are equal only where all that is read is.
             null = null.all(-1, keepdim=True).expand_as(null)
-        upper = _plane(self.f.function, self.g.function, a, b, delta, f, g)
         negated = Interval(-delta.upper, -delta.lower)
-        mirrored = _plane(self.g.function, self.f.function, b, a, negated, g, f)
-        lower = Plane(-mirrored.b, -mirrored.a, mirrored.delta, -mirrored.constant)
+        above = _planes(self.f.function, self.g.function, a, b, delta, f, g)
+        below = _planes(self.g.function, self.f.function, b, a, negated, g, f)
+        below = [Plane(-p.b, -p.a, p.delta, -p.constant) for p in below]
+
+        def off(plane: Plane) -> Tensor:
+            """Return the rounding of a plane, of the analysis and of the runtime."""
+            sizes = [weight.abs() for weight in plane]
+            size = sizes[3]
+            for weight, interval in zip(sizes, (a, b, delta), strict=False):
+                size = size + weight * interval.magnitude
+            error = gamma(2 * a.lower.shape[1] + 64) * torch.nan_to_num(size, nan=torch.inf)
+            if self.same:
+                return error
+            moved = (sizes[0] + sizes[2]) * a_shift + (sizes[1] + sizes[2]) * b_shift
+            return error + moved + a_error + b_error
+
+        # Each plane bounds Δ; for a linear bound one is chosen.
+        top = torch.stack([_extreme(p, a, b, delta, 1.0) + off(p) for p in above])
+        bottom = torch.stack([_extreme(p, a, b, delta, -1.0) - off(p) for p in below])
+        top = torch.where(torch.isnan(top), torch.inf, top).amin(0)
+        bottom = torch.where(torch.isnan(bottom), -torch.inf, bottom).amax(0)
         zero = torch.zeros_like(a.lower)
+        nothing = zero if self.same else a_error + b_error
+        interval = Interval(torch.where(null, -nothing, bottom), torch.where(null, nothing, top))
+        spread = 0.0 if self.alike else _SPREAD
+        upper = _least(above, (a, b, delta), spread)
+        lower = _least([Plane(*(-x for x in p)) for p in below], (a, b, delta), spread)
+        lower = Plane(*(-x for x in lower))
         upper = Plane(*(torch.where(null, zero, term) for term in upper))
         lower = Plane(*(torch.where(null, zero, term) for term in lower))
-        weights = [torch.maximum(x.abs(), y.abs()) for x, y in zip(upper, lower, strict=True)]
-        size = weights[3]
-        for weight, interval in zip(weights, (a, b, delta), strict=False):
-            size = size + weight * interval.magnitude
-        error = gamma(2 * a.lower.shape[1] + 64) * torch.nan_to_num(size, nan=torch.inf)
-        if not self.same:
-            moved = weights[0] * a_shift + weights[1] * b_shift
-            error = error + moved + weights[2] * (a_shift + b_shift) + a_error + b_error
-        interval = Interval(_extreme(lower, a, b, delta, -1.0), _extreme(upper, a, b, delta, 1.0))
-        interval = Interval(interval.lower - error, interval.upper + error)
-        interval = Interval(
-            interval.lower.masked_fill(null & self.same, 0.0),
-            interval.upper.masked_fill(null & self.same, 0.0),
-        )
+        error = torch.maximum(off(upper), off(lower))
         return interval.without_nan(), Planes(f, g, upper, lower, error)
 
     def unsettled(self, operand: Triple) -> Tensor:
@@ -225,7 +243,7 @@ def _best(
     return torch.nan_to_num(best, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _plane(
+def _planes(
     f: Function,
     g: Function,
     a: Interval,
@@ -233,8 +251,8 @@ def _plane(
     delta: Interval,
     f_strip: Strip,
     g_strip: Strip,
-) -> Plane:
-    """Return the upper plane of f(a) − g(b) that is least at the centres."""
+) -> list[Plane]:
+    """Return upper planes of f(a) − g(b)."""
     zero = torch.zeros_like(a.lower)
     candidates = [
         Plane(
@@ -255,7 +273,7 @@ def _plane(
         candidates.append(Plane(zero, zero, slope, intercept + gap(f, g, b)))
         slope, intercept = g.difference(*hull, *delta)
         candidates.append(Plane(zero, zero, slope, intercept + gap(f, g, a)))
-    return _least(candidates, a, b, delta)
+    return candidates
 
 
 def gap(f: Function, g: Function, x: Interval) -> Tensor:
@@ -278,12 +296,18 @@ def gap(f: Function, g: Function, x: Interval) -> Tensor:
     return greatest + greatest.abs() * (4 * UNIT_ROUNDOFF) + UNDERFLOW
 
 
-def _least(candidates: Iterable[Plane], a: Interval, b: Interval, delta: Interval) -> Plane:
-    """Return the plane with the least value at the centres, element by element."""
-    centres = [(x.lower + x.upper) / 2 for x in (a, b, delta)]
+def _least(candidates: Iterable[Plane], intervals: Sequence[Interval], spread: float) -> Plane:
+    """Return the plane with the least value at the centres of a, b and δ, element by element.
+
+    ``spread`` is the share that counts of how much greater it is elsewhere.
+    """
+    centres = [(x.lower + x.upper) / 2 for x in intervals]
     best, value = None, None
     for plane in candidates:
         own = plane.constant + sum(c * m for c, m in zip(plane[:3], centres, strict=True))
+        if spread:
+            a, b, delta = intervals
+            own = own + spread * (_extreme(plane, a, b, delta, 1.0) - own)
         own = torch.nan_to_num(own, nan=torch.inf)
         if best is None or value is None:
             best, value = plane, own

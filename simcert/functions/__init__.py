@@ -4,6 +4,7 @@ One function a file. ``smooth`` turns a description (value, derivative, inflecti
 ``piecewise`` joins such functions.
 """
 
+from simcert.functions.clip import Clip
 from simcert.functions.dynamic_quantizer import DynamicQuantizer
 from simcert.functions.erf import Erf
 from simcert.functions.exponential import Exponential
@@ -30,6 +31,7 @@ from simcert.functions.tanh import Tanh
 from simcert.functions.zero_indicator import ZeroIndicator
 
 __all__ = [
+    "Clip",
     "Cosine",
     "DynamicQuantizer",
     "Erf",

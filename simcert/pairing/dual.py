@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from simcert.functions import DynamicQuantizer, Identity, Quantizer, Rectifier
+from simcert.functions import Clip, DynamicQuantizer, Identity, Quantizer, Rectifier
 from simcert.model.linear import LinearMap
 from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
 from simcert.pairing.biases import unmerged
@@ -150,9 +150,13 @@ class _Joint:
             )
 
     def _replaces(self, i: int, j: int) -> bool:
-        """Whether the quantiser ``j`` of the compressed network clips what ``i`` rectifies."""
+        """Whether the quantiser ``j`` of the compressed network does what ``i`` does."""
         f, g = self._steps[0][i], self._steps[1][j]
-        if not (isinstance(f, Relu) and isinstance(g, Univariate) and f.size == g.size):
+        if not (isinstance(f, Relu | Univariate) and isinstance(g, Univariate)):
+            return False
+        if isinstance(f, Univariate) and not (isinstance(f.function, Clip) and f.function.low == 0):
+            return False
+        if f.size != g.size:
             return False
         if not isinstance(g.function, Quantizer) or bool(g.function.least.any()):
             return False

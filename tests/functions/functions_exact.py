@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 
 from simcert.functions import (
+    Clip,
     Cosine,
     Erf,
     Exponential,
@@ -128,6 +129,7 @@ JUMPS = [
 
 LINES = [
     Case(Identity(), lambda x: x),
+    Case(Clip(-0.7, 1.3), lambda x: max(mp.mpf(-0.7), min(x, mp.mpf(1.3))), (-0.7, 1.3)),
     Case(Rectifier(), lambda x: max(x, mp.mpf(0))),
 ]
 

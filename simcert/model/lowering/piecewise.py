@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from simcert.errors import UnsupportedOperatorError
+from simcert.functions import Clip
 from simcert.model.graph import Node
 from simcert.model.linear import (
     Diagonal,
@@ -51,21 +52,19 @@ def _leaky(builder: Builder, node: Node, x: Traced, slope: Tensor) -> Traced:
 
 
 def _clip(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
-    """Clip to [l, u], l ≤ u, is l + relu(x − l) − relu(x − u)."""
+    """Clip to [l, u], l ≤ u; with one limit it is a maximum or a minimum."""
     x = activation(node, inputs[0])
     low = _limit(node, inputs, 1, "min", -math.inf)
     high = _limit(node, inputs, 2, "max", math.inf)
     if not low <= high:
         raise UnsupportedOperatorError(node.operator, node.name, f"limits {low} > {high}")
-    result = x
+    if -math.inf < low and high < math.inf:
+        return [builder.univariate(x, Clip(low, high), node.name, rounds=False)]
     if low > -math.inf:
-        result = builder.maximum(x, torch.tensor(low, dtype=torch.float64), x.shape, node.name)
+        return [builder.maximum(x, torch.tensor(low, dtype=torch.float64), x.shape, node.name)]
     if high < math.inf:
-        limit = torch.tensor(high, dtype=torch.float64)
-        over = builder.combine([(1.0, x), (-1.0, limit)], x.shape, node.name, rounds=False)
-        over = builder.relu(over, node.name)
-        result = builder.combine([(1.0, result), (-1.0, over)], x.shape, node.name, rounds=False)
-    return [result]
+        return [builder.minimum(x, torch.tensor(high, dtype=torch.float64), x.shape, node.name)]
+    return [x]
 
 
 def _limit(

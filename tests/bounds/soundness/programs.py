@@ -11,7 +11,7 @@ from torch import Tensor
 from simcert.bounds import Propagator, RowBounds
 from simcert.bounds.dense import DensePropagator, layers_of
 from simcert.model.linear import Dense
-from simcert.model.program import Affine, Input, Program, Relu, Step
+from simcert.model.program import Affine, Input, Program, Relu, Step, Univariate
 from simcert.pairing import DualNode, DualProgram, align
 
 FLOAT = torch.float64
@@ -104,6 +104,8 @@ def _step(step: Step, operands: list[Tensor | None], x: Tensor) -> Tensor:
         return x
     if isinstance(step, Relu):
         return torch.relu(known[0])
+    if isinstance(step, Univariate):
+        return step.function.value(known[0])
     value = step.bias.expand(len(x), -1)
     for linear, operand in zip(step.maps, known, strict=True):
         value = value + linear.forward(operand)
