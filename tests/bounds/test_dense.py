@@ -6,9 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from numba import njit
 
 from simcert.bounds import Propagator
 from simcert.bounds.dense import DensePropagator, layers_of
+from simcert.bounds.dense.inheritance import pass_on
 from simcert.model.linear import Dense, Diagonal
 from simcert.model.program import Affine, Input, Program, Relu
 from simcert.pairing import align
@@ -73,6 +75,49 @@ def test_the_loops_agree_with_the_reference(sizes: list[int], noise: float, scal
         loops.bound(lower, middle, second.inherited),
     )
     torch.testing.assert_close(again[1].upper, again[0].upper, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("sizes", [[8, 128, 128, 128], [1, 127, 121, 1], [30, 8, 16, 20]])
+def test_widths(sizes: list[int]) -> None:
+    """Panels and tiles that are full, that lack one number, and more functions than neurons."""
+    dual = align(program(sizes, 2), program(sizes, 2, 1e-3))
+    layers = layers_of(dual)
+    assert layers is not None
+    rows = functions(sizes[-1], 6)
+    lower, upper = boxes(sizes[0], 6, 8)
+    first = Propagator(dual, *rows).bound(lower, upper)
+    second = DensePropagator(layers, *rows).bound(lower, upper)
+    torch.testing.assert_close(second.upper, first.upper, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(second.lower, first.lower, rtol=1e-7, atol=1e-9)
+
+
+@njit
+def _passed_on(bounds, own):
+    pass_on(bounds, np.zeros_like(bounds), own)
+
+
+def test_inherited_bounds_are_rounded_outward() -> None:
+    """In float32: never inward, and by at most two steps."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=1000) * 10.0 ** generator.integers(-45, 39, 1000)
+    special = [0.0, 1.0, -1.0, np.inf, -np.inf, 1e300, -1e300, 1e-300, 2.0**-149, 3.5e38, -3.5e38]
+    values = np.append(values, special)
+    width = -(-len(values) // 8) * 8
+    bounds = np.zeros((6, width))
+    bounds[:, : len(values)] = values
+    own = np.zeros((6, len(values)), dtype=np.float32)
+    _passed_on(bounds, own)
+    assert (own[:3] <= values).all()
+    assert (own[3:] >= values).all()
+    with np.errstate(over="ignore"):
+        near = values.astype(np.float32)
+    for _ in range(2):
+        near = np.nextafter(near, np.float32(-np.inf))
+    inside = np.abs(values) < 1e38
+    assert (own[:3, inside] >= near[inside]).all()
+    with np.errstate(over="ignore"):
+        exact = values == values.astype(np.float32)
+    assert (own[:, exact] == values[exact]).all()
 
 
 def test_layers_without_an_active_neuron() -> None:

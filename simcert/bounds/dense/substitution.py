@@ -1,0 +1,184 @@
+"""Carrying a panel, eight rows of coefficients, backward from a layer to the input.
+
+The coefficients on a, b and δ, (n, 8) each, lie one after the other; those of one network alone
+lie likewise. They are read at one place of ``work.coefficients`` and written at another, in turns.
+The constants of the eight rows stay in a register all the way.
+"""
+
+from __future__ import annotations
+
+from simcert.bounds.dense.compiling import inner
+from simcert.bounds.dense.lanes import (
+    WIDTH,
+    Lanes,
+    larger,
+    load,
+    magnitude,
+    number,
+    smaller,
+    spread,
+    store,
+)
+from simcert.bounds.dense.layers import Layers
+from simcert.bounds.dense.products import TILE, multiply
+from simcert.bounds.dense.room import RECORD, Float, Known, Work
+
+
+@inner
+def alone(
+    layers: Layers, part: int, start: int, known: Known, work: Work, constant: Lanes
+) -> tuple[Lanes, int]:
+    """Carry a panel on what follows layer ``start`` of one network to the input.
+
+    Returns:
+        The constants and where the coefficients are.
+    """
+    c, counts, relus = work.coefficients, known.counts, layers.relus
+    width = layers.weights.shape[2]
+    at, into = 0, len(c) // 2
+    for k in range(start, -1, -1):
+        n, m = counts[k + 1], counts[k]
+        record = k * width * RECORD
+        line, bias = record + 4 * part, record + 17 + part
+        if relus[k]:
+            constant = _along_lines(c, at, n, known.neurons, line, bias, constant)
+        else:
+            constant = _add_biases(c, at, n, known.neurons, bias, constant)
+        if part == 0:
+            multiply(known.f, k * width * width, n * TILE, n, m, c, at, into)
+        else:
+            multiply(known.g, 2 * k * width * width, 2 * n * TILE, n, m, c, at, into)
+        at, into = into, at
+    return constant, at
+
+
+@inner
+def together(
+    layers: Layers, start: int, known: Known, work: Work, constant: Lanes
+) -> tuple[Lanes, int]:
+    """Carry a panel on a, b and δ of what follows layer ``start`` to the input.
+
+    Returns:
+        The constants and where the coefficients are.
+    """
+    c, counts, relus = work.coefficients, known.counts, layers.relus
+    width = layers.weights.shape[2]
+    at, into = 0, len(c) // 2
+    for k in range(start, -1, -1):
+        n, m = counts[k + 1], counts[k]
+        b, delta = at + n * WIDTH, at + 2 * n * WIDTH
+        record = k * width * RECORD
+        if relus[k]:
+            constant = _along_planes(c, at, n, known.neurons, record, constant)
+        else:
+            constant = _add_biases(c, at, n, known.neurons, record + 17, constant)
+            constant = _add_biases(c, b, n, known.neurons, record + 18, constant)
+            constant = _add_biases(c, delta, n, known.neurons, record + 19, constant)
+        # δ of the layer is W_f δ + (W_f − W_g) b.
+        first, terms = k * width * width, 2 * n if layers.changed[k] else n
+        multiply(known.f, first, n * TILE, n, m, c, at, into)
+        multiply(known.g, 2 * first, 2 * n * TILE, terms, m, c, b, into + m * WIDTH)
+        multiply(known.f, first, n * TILE, n, m, c, delta, into + 2 * m * WIDTH)
+        at, into = into, at
+    return constant, at
+
+
+@inner
+def _along_lines(
+    c: Float, at: int, n: int, neurons: Float, line: int, bias: int, constant: Lanes
+) -> Lanes:
+    """Replace coefficients on relu(x) by those on x, and add biases.
+
+    Args:
+        c: the coefficients.
+        at: place of the first.
+        n: neurons.
+        neurons: see `Known.neurons`.
+        line: place of the first neuron's line.
+        bias: place of its bias.
+        constant: added to.
+    """
+    zero = spread(0.0)
+    for _ in range(n):
+        value = load(c, at)
+        up, down = larger(value, zero), smaller(value, zero)
+        x = up * number(neurons, line) + down * number(neurons, line + 2)
+        # 0 · value: infinity or NaN must not get lost in a comparison.
+        total = magnitude(value) * number(neurons, line + 3) + value * 0.0
+        total = total + up * number(neurons, line + 1)
+        total = total + x * number(neurons, bias) + magnitude(x) * number(neurons, bias + 3)
+        constant = constant + total
+        store(c, at, x)
+        at, line, bias = at + WIDTH, line + RECORD, bias + RECORD
+    return constant
+
+
+@inner
+def _along_planes(c: Float, at: int, n: int, neurons: Float, record: int, constant: Lanes) -> Lanes:
+    """Replace coefficients on relu(a), relu(b), Δ by those on a, b, δ, and add biases."""
+    zero, apart = spread(0.0), n * WIDTH
+    for _ in range(n):
+        cf, cg, cd = load(c, at), load(c, at + apart), load(c, at + 2 * apart)
+        lost = magnitude(cf) * number(neurons, record + 3)
+        lost = lost + magnitude(cg) * number(neurons, record + 7) + (cf + cg + cd) * 0.0
+        # Of opposite signs, the smaller of both moves into δ, with the sign of c_f.
+        opposite = zero - cg
+        moved = larger(smaller(cf, opposite), zero) + smaller(larger(cf, opposite), zero)
+        cf, cg, cd = cf - moved, cg + moved, cd + moved
+        f_up, f_down = larger(cf, zero), smaller(cf, zero)
+        g_up, g_down = larger(cg, zero), smaller(cg, zero)
+        up, down = larger(cd, zero), smaller(cd, zero)
+        total = f_up * number(neurons, record + 1) + g_up * number(neurons, record + 5)
+        total = total + up * number(neurons, record + 11) + down * number(neurons, record + 15)
+        total = total + magnitude(cd) * number(neurons, record + 16)
+        a = f_up * number(neurons, record) + f_down * number(neurons, record + 2)
+        a = a + up * number(neurons, record + 8) + down * number(neurons, record + 12)
+        b = g_up * number(neurons, record + 4) + g_down * number(neurons, record + 6)
+        b = b + up * number(neurons, record + 9) + down * number(neurons, record + 13)
+        delta = up * number(neurons, record + 10) + down * number(neurons, record + 14)
+        lost = lost + magnitude(a) * number(neurons, record + 20)
+        lost = lost + magnitude(b) * number(neurons, record + 21)
+        lost = lost + magnitude(delta) * number(neurons, record + 22)
+        total = total + a * number(neurons, record + 17) + b * number(neurons, record + 18)
+        constant = constant + (total + delta * number(neurons, record + 19) + lost)
+        store(c, at, a)
+        store(c, at + apart, b)
+        store(c, at + 2 * apart, delta)
+        at, record = at + WIDTH, record + RECORD
+    return constant
+
+
+@inner
+def _add_biases(c: Float, at: int, n: int, neurons: Float, record: int, constant: Lanes) -> Lanes:
+    """Add c · bias + |c| · error; ``record``: place of the first bias."""
+    for _ in range(n):
+        value = load(c, at)
+        constant = constant + value * number(neurons, record)
+        constant = constant + magnitude(value) * number(neurons, record + 3)
+        at, record = at + WIDTH, record + RECORD
+    return constant
+
+
+@inner
+def concretise(
+    c: Float, f: int, other: Float, g: int, box: Float, inputs: int, constant: Lanes
+) -> Lanes:
+    """Add the maximum of (c_f + c_g) · x over the box, rounding included.
+
+    Args:
+        c: where c_f (inputs, 8) is.
+        f: its place there.
+        other: where c_g is.
+        g: its place there.
+        box: see `Work.box`.
+        inputs: how many.
+        constant: added.
+    """
+    for j in range(inputs):
+        cf, cg = load(c, f), load(other, g)
+        both = cf + cg
+        constant = constant + both * number(box, j) + magnitude(both) * number(box, inputs + j)
+        lost = magnitude(cf) + magnitude(cg)
+        constant = constant + lost * number(box, 2 * inputs + j)
+        f, g = f + WIDTH, g + WIDTH
+    return constant
