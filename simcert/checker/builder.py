@@ -253,13 +253,15 @@ class Builder:
         shapes = (batch, i, k), (batch, k, j), (batch, i, j)
         return self._append(Product(tuple(operands), batch * i * j, shapes), (*lead, i, j))
 
-    def noisy(self, x: Traced, noise: Sequence[tuple[Traced, float, int]], bias: float) -> Traced:
-        """Append x + bias, off by Σ factor · (max |source|)^power in a float32 runtime."""
+    def noisy(
+        self, x: Traced, noise: Sequence[tuple[Traced, float, int, int]], bias: float
+    ) -> Traced:
+        """Append x + bias, off by Σ factor · (max |source|)^power, part by part; see ``Noise``."""
         operands = [self.move(x, x.index)]
-        for source, _, _ in noise:
+        for source, *_ in noise:
             nothing = np.full(x.size, -1)
             operands.append(self.move(source, nothing))
-        errors = tuple(Noise(k, f, p) for k, (_, f, p) in enumerate(noise, start=1))
+        errors = tuple(Noise(k, f, p, n) for k, (_, f, p, n) in enumerate(noise, start=1))
         return self.affine(operands, np.full(x.size, bias), x.shape, terms=1, noise=errors)
 
     def quantise(self, x: Traced, scale: Float, lower: Float, upper: Float) -> Traced:

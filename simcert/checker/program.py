@@ -23,17 +23,19 @@ Shape3 = tuple[int, int, int]
 
 
 class Noise(NamedTuple):
-    """factor · (max |x|)^power over an operand x: what a float32 runtime's formula is off by.
+    """factor · (max |x|)^power over parts of an operand x: what a runtime's formula is off by.
 
     Attributes:
         operand: its position among those of the step.
         factor: absolute for power 0.
         power: 0, 1 or 2.
+        parts: into how many equal parts, one after the other, operand and result fall.
     """
 
     operand: int
     factor: float
     power: int
+    parts: int = 1
 
 
 @dataclass(frozen=True, eq=False)

@@ -93,6 +93,12 @@ CASES: dict[str, Case] = {
         )
         for name in ("And", "Or", "Xor")
     },
+    **{
+        name: Case(
+            (2, 3), [node(name, "h", "b", axis=2), node("Cast", "b", to=1)], jumps=True
+        )
+        for name in ("ArgMax", "ArgMin")
+    },
     "Not": Case(
         (4,), [node("Greater", "h t", "a"), node("Not", "a", "b"), node("Cast", "b", to=1)],
         {"t": numbers(4)}, jumps=True,

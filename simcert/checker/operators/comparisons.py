@@ -12,6 +12,9 @@ from simcert.checker.interval import Bool
 from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import Operands, Reading, present, traced
 
+_LARGEST_CHOICE = 64
+"""Elements that ArgMax and ArgMin choose from."""
+
 _SIGNS = {
     "Greater": (1.0, "Positive"),
     "GreaterOrEqual": (1.0, "NotNegative"),
@@ -66,6 +69,31 @@ def _logic(builder: Builder, node: Node, operands: Operands) -> Value:
     return builder.combine([(1.0, either), (-1.0, builder.minimum(a, b))], computed=False)
 
 
+def _position(builder: Builder, node: Node, operands: Operands) -> Value:
+    """ArgMax and ArgMin: how often the best of what comes later beats all that came before."""
+    x, axis = traced(node, operands), node.integer("axis", 0)
+    if not -x.index.ndim <= axis < x.index.ndim or x.shape[axis] > _LARGEST_CHOICE:
+        raise node.refused(f"along axis {axis} of {x.shape}")
+    columns = np.moveaxis(x.index, axis, 0)
+    choose = builder.maximum if node.operator == "ArgMax" else builder.minimum
+    sign = 1.0 if node.operator == "ArgMax" else -1.0
+    before, after = [x.moved(columns[0])], [x.moved(columns[-1])]
+    for k in range(1, len(columns) - 1):
+        before.append(choose(before[-1], x.moved(columns[k])))
+        after.append(choose(after[-1], x.moved(columns[-1 - k])))
+    kind = "NotNegative" if node.integer("select_last_index", 0) else "Positive"
+    steps = []
+    for one, two in zip(before, after[::-1], strict=True):
+        gain = builder.combine([(sign, two), (-sign, one)], computed=False)
+        steps.append(builder.stair(gain, kind))
+    if len(columns) == 1:
+        raise node.refused("of one element")
+    position = builder.combine([(1.0, step) for step in steps], computed=False)
+    if not node.integer("keepdims", 1):
+        return position
+    return position.moved(np.expand_dims(position.index, axis))
+
+
 def _where(builder: Builder, node: Node, operands: Operands) -> Value:
     """B + c (a − b), with truth c; of a constant one the elements themselves."""
     condition, a, b = present(node, operands)
@@ -96,6 +124,7 @@ def _chosen(builder: Builder, condition: Bool, a: Value, b: Value) -> Traced:
 
 
 OPERATORS: dict[str, Reading] = {
+    **dict.fromkeys(("ArgMax", "ArgMin"), _position),
     **dict.fromkeys(_SIGNS, _compare),
     **dict.fromkeys(("And", "Or", "Xor"), _logic),
     "Equal": _equal,

@@ -36,7 +36,7 @@ def _log_softmax(builder: Builder, node: Node, operands: Operands) -> Value:
     made = builder.smooth(builder.softmax(_at(x, groups), computed=False), CURVES["Log"])
     relative = _CURVE_ERROR + (math.log(count) + 2.0 * (count + 8)) * _UNIT
     absolute = relative + _CURVE_ERROR * math.log(count + 1) + 2 * count * _SMALLEST
-    noise = [(x, 8 * _UNIT, 1), (x, absolute * (1 + 2.0**-10), 0)]
+    noise = [(x, 8 * _UNIT, 1, 1), (x, absolute * (1 + 2.0**-10), 0, 1)]
     return _back(builder.noisy(made, noise, 0.0), groups, x)
 
 
@@ -117,9 +117,9 @@ def _scaled(builder: Builder, y: Traced, scale: Constant | None, shift: Constant
 def _standardised(builder: Builder, node: Node, x: Traced, groups: Index) -> Traced:
     """Append (x − mean)/√(variance + ε) over the places ``groups`` (outer, n), in x's shape.
 
-    With M = max |x|, a runtime's mean is off by γ_(n+2) M at most, its variance, by whatever
-    formula, by four times γ_(n+4) M², and x − mean, also as x · factor − mean · factor, by a few
-    u M besides.
+    With M = max |x| of a row, a runtime's mean is off by γ_(n+2) M at most, its variance, by
+    whatever formula, by four times γ_(n+4) M², and x − mean, also as x · factor − mean · factor,
+    by a few u M besides.
     """
     outer, count = groups.shape
     grouped = _at(x, groups)
@@ -140,9 +140,9 @@ def _standardised(builder: Builder, node: Node, x: Traced, groups: Index) -> Tra
     if not epsilon > 0:
         raise CannotCheckError(f"{node.operator} with epsilon {epsilon}")
     read = builder.tensor(source, groups.shape)
-    shifted = builder.noisy(builder.relu(variance), [(read, 4 * rounding, 2)], epsilon)
+    shifted = builder.noisy(builder.relu(variance), [(read, 4 * rounding, 2, outer)], epsilon)
     factor = builder.smooth(shifted, power(-0.5))
-    centre = builder.noisy(centred, [(read, 2 * rounding + 8 * _UNIT, 1)], 0.0)
+    centre = builder.noisy(centred, [(read, 2 * rounding + 8 * _UNIT, 1, outer)], 0.0)
     return _back(builder.product(centre, factor), groups, x)
 
 

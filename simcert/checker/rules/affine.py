@@ -93,6 +93,8 @@ def runtime_error(step: Affine, size: Float, operands: Sequence[Interval]) -> Fl
     largest = sum(x.size.max(axis=1, keepdims=True) for x in operands)
     flushed = 2 * FLOAT32_SMALLEST * (m * heaviest + m * largest + 2 * m)
     error = relative * size + flushed
-    for operand, factor, power in step.noise:
-        error = error + factor * operands[operand].size.max(axis=1, keepdims=True) ** power
+    for operand, factor, power, parts in step.noise:
+        rows = operands[operand].size.reshape(len(size), parts, -1)
+        largest = np.repeat(rows.max(axis=2), step.size // parts, axis=1)
+        error = error + factor * largest**power
     return np.where(size * (1 + 2 * relative) < FLOAT32_LARGEST, error, np.inf)
