@@ -29,7 +29,7 @@ from simcert.bounds.cells import BLOCKS, Coded, InputQuantisers
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.product import ProductDualRule, ProductRule
 from simcert.bounds.relu import ReluDualRule, ReluRule
-from simcert.bounds.rounding import FLOAT32_SMALLEST, SMALLEST, gamma
+from simcert.bounds.rounding import FLOAT32_LARGEST, FLOAT32_SMALLEST, SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
@@ -215,6 +215,7 @@ class Propagator:
         self._work, self._costs, self._steps = work, _costs(dual), steps
         # Each output may be flushed to zero; what later steps read is covered by their own terms.
         self._flushed = 2 * FLOAT32_SMALLEST if float32 and not dual.same else 0.0
+        self._float32, self._same = float32, dual.same
         equal = dual.same if float32 else is_equal(dual)
         self._equal = equal and not bool(f.any() or g.any())
         self._functions: list[LinearMap] = [
@@ -292,9 +293,22 @@ class Propagator:
                 delta = own.without_nan().intersect(delta)
         batch.triples.append(Triple(a, b, delta))
         batch.underflow += self._underflow(layer, batch)
+        if self._float32:
+            batch.triples[-1] = self._without_overflow(batch)
         batch.f.append(f)
         batch.g.append(g)
         batch.dual.append(dual)
+
+    def _without_overflow(self, batch: _Batch) -> Triple:
+        """Give up what follows on a number that may overflow: NaN goes through all operators."""
+        a, b, delta = batch.triples[-1]
+        for x in (a, b):
+            if x is not None:
+                fits = (x.magnitude < FLOAT32_LARGEST).all(1)
+                batch.underflow.masked_fill_(~fits, torch.inf)
+        lost = torch.isinf(batch.underflow)[:, None]
+        delta = delta if self._same else _unknown_where(lost, delta)
+        return Triple(_unknown_where(lost, a), _unknown_where(lost, b), delta)
 
     def _underflow(self, layer: _Layer, batch: _Batch) -> Tensor:
         """Return what coefficients and constants may lose to underflow at one node, (B,)."""
@@ -373,7 +387,7 @@ class Propagator:
             return boxes, elements
         each = 2.0 * self._costs[index] * (3 if block == "delta" else 1)
         each *= 1 + _STEP * self._steps
-        to_come = 3 * sum(node >= index for node in self._refined)
+        to_come = sum(2 + (node <= batch.tracked) for node in self._refined if node >= index)
         count = int(batch.work / (to_come * each))
         if count < len(boxes):
             width = (interval.upper - interval.lower)[boxes, elements]
@@ -682,6 +696,13 @@ def _exact_by_intervals(dual: DualProgram) -> tuple[set[int], set[int]]:
             if keeps_inputs_apart(node):
                 independent.add(index)
     return independent, exact
+
+
+def _unknown_where(lost: Tensor, x: Interval | None) -> Interval | None:
+    """Return an interval without bounds on the boxes that are lost (B, 1)."""
+    if x is None:
+        return None
+    return Interval(x.lower.masked_fill(lost, -torch.inf), x.upper.masked_fill(lost, torch.inf))
 
 
 def is_equal(dual: DualProgram) -> bool:

@@ -375,7 +375,8 @@ class BranchAndBound:
         """Close, mark as violated, or split the boxes of ``_current``."""
         boxes, divergence = self._current, self._claim.divergence
         lower, upper = bounds.lower.cpu().numpy(), bounds.upper.cpu().numpy()
-        bound = np.fmin(boxes.bound, np.nan_to_num(divergence.upper(lower, upper), nan=np.inf))
+        bound = divergence.upper(lower, upper)
+        bound = np.fmin(boxes.bound, np.where(np.isnan(bound), np.inf, bound))
         rows = np.fmin(boxes.rows, np.maximum(np.abs(lower), np.abs(upper)))
         inherited, (slope, offset) = bounds.inherited.cpu().numpy(), self._integrator.linear(bounds)
         boxes = replace(
