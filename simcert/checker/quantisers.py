@@ -1,7 +1,7 @@
 """Rounding to the nearest multiple of a step s, at most s/2 off; numbers lie in the range already.
 
 A float32 runtime rounds the quotient x/s, which moves the places where it jumps, and the product
-of s and the code; each by at most a few units of the largest number of the range.
+of s and the code.
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ from simcert.checker.curves import Strip
 from simcert.checker.interval import Float, Interval
 from simcert.checker.program import Quantiser
 
-_FLOAT32, _FLOAT64 = 2.0**-20, 2.0**-40
-"""Of the largest number of the range: what rounding may move, with room to spare."""
+_FLOAT64 = 2.0**-40
+"""What float64 may lose here, with room to spare."""
+
+_QUOTIENT, _PRODUCT = 2.0**-22, 2.0**-23
+"""Of |x| and of the largest number: what a float32 runtime rounds, also with an inverse of s."""
 
 _FLUSHED = 2.0**-124
 
 
 def jump(step: Quantiser, float32: bool) -> Float:
     """Return how far rounding to multiples moves a number at most, (size,)."""
-    return step.scale / 2 * (1 + _FLOAT64) + _noise(step, float32)
+    half = step.scale / 2 * (1 + _FLOAT64)
+    return half + (_QUOTIENT + _PRODUCT) * step.largest + 2 * _FLUSHED if float32 else half
 
 
 def strip(step: Quantiser, x: Interval, float32: bool) -> tuple[Interval, Strip]:
     """Return the interval of what is made of x, and a strip: along x, or level if narrower."""
     first, last = _codes(step, x, float32)
-    noise = _noise(step, float32)
+    noise = _PRODUCT * step.largest + _FLUSHED if float32 else np.zeros_like(step.largest)
     image = Interval(step.scale * first - noise, step.scale * last + noise)
     middle = step.scale * ((first + last) / 2)
     half = step.scale * ((last - first) / 2) * (1 + _FLOAT64) + noise
@@ -36,13 +40,11 @@ def strip(step: Quantiser, x: Interval, float32: bool) -> tuple[Interval, Strip]
     return image.outward(), Strip(*found)
 
 
-def _noise(step: Quantiser, float32: bool) -> Float:
-    return step.largest * _FLOAT32 + _FLUSHED if float32 else np.zeros_like(step.largest)
-
-
 def _codes(step: Quantiser, x: Interval, float32: bool) -> Interval:
     """Return the least and the greatest multiple that may be the nearest, as whole numbers."""
     scale = np.where(step.scale > 0, step.scale, 1.0)
-    slack = (_FLOAT32 if float32 else _FLOAT64) * (step.largest / scale + 1)
+    slack = _FLOAT64 * (x.size / scale + 1)
+    if float32:
+        slack = slack + (_QUOTIENT * x.size + _FLUSHED) / scale
     first = np.ceil(x.lower / scale - 0.5 - slack)
     return Interval(first, np.maximum(first, np.floor(x.upper / scale + 0.5 + slack)))

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from certificates import certify
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -16,7 +17,9 @@ from simcert.checker.errors import CannotCheckError
 from simcert.checker.exact import ExactPair
 from simcert.checker.network import Network, read
 from simcert.checker.operators import OPERATORS
+from simcert.claim import Claim, Region
 from simcert.inspection.support import Support, _known, support_of
+from simcert.result import Verdict
 
 Float = NDArray[np.float64]
 Node = tuple[str, list[str], list[str], dict[str, Any]]
@@ -412,3 +415,31 @@ def test_exact_arithmetic_says_what_it_does_not_know(tmp_path: Path) -> None:
         x = np.zeros((1, f.inputs))
         with pytest.raises(CannotCheckError, match=what):
             ExactPair(f, g).bound(x, x, *np.zeros((2, f.outputs, f.outputs)), np.eye(f.outputs))
+
+
+CERTIFIED = ["attention", "LayerNormalization", "RNN", "QLinearMatMul", "MatMulInteger"]
+
+
+@pytest.mark.parametrize("arithmetic", ["real", "float32"])
+@pytest.mark.parametrize("name", CERTIFIED)
+def test_confirmed_and_no_smaller_bound(tmp_path: Path, name: str, arithmetic: str) -> None:
+    """What the verifier proves is confirmed; less than the truth is not."""
+    f, g = (
+        write(tmp_path / f"{side}.onnx", CASES[name], noise)
+        for side, noise in (("f", 0.0), ("g", 0.003))
+    )
+    size = int(np.prod(CASES[name].shape))
+    x = np.random.default_rng(1).uniform(-0.5, 0.5, (1, size)).astype(np.float32)
+    x = x.astype(np.float64)
+    region = Region.from_boxes(x - 2.0**-10, x + 2.0**-10, source="around a point")
+    claim = Claim(region, tolerance=1.0, arithmetic=arithmetic)
+    certificate = certify(tmp_path, "c", f, g, claim, Verdict.PROVED, samples=0)
+    report = certificate.check()
+    assert report.holds, report.steps[-1]
+
+    def shrink(statement: dict[str, Any]) -> None:
+        guarantee = statement["predicate"]["guarantee"]
+        value = guarantee["value"] / 1000
+        guarantee |= {"value": value, "value_hex": value.hex()}
+
+    assert not certificate.changed(shrink, tmp_path / "smaller.json").holds
