@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hunt.arithmetics import ACCEPTED
 from hunt.effort import generators
 from hunt.figures import Figures
 from hunt.layers import Conv, Flatten, Network, Relu, dense, float32
@@ -13,6 +12,7 @@ from hunt.pairs import Pair
 
 from simcert import Verdict, verify
 from simcert.claim import Claim, Region
+from simcert.claim.claim import ARITHMETICS
 
 ONE, ZERO = np.ones((1, 1)), np.zeros(1)
 
@@ -137,7 +137,7 @@ def test_a_witness_that_only_rounding_makes_counts_in_float32(tmp_path: Path) ->
 def test_offsets_hide_in_convolutions_too(tmp_path: Path, figures: Figures) -> None:
     """The same with 1×1 convolutions."""
     one = np.ones((1, 1, 1, 1))
-    for arithmetic in ACCEPTED:
+    for arithmetic in ARITHMETICS:
         f, g = (
             Network((Conv(one, ZERO + k), Relu(), Conv(one, ZERO - k), Flatten()), (1, 2, 2))
             for k in (0.0, 2.0**24)

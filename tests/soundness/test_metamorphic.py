@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hunt.arithmetics import ACCEPTED
 from hunt.effort import generators
 from hunt.figures import Figures
 from hunt.judge import confirm, judge
@@ -14,10 +13,11 @@ from hunt.random_networks import box, compress, small_mlp
 
 from simcert import Verdict, verify
 from simcert.claim import Claim, Region
+from simcert.claim.claim import ARITHMETICS
 from simcert.claim.divergences import LInf
 
 pytestmark = [
-    pytest.mark.parametrize("arithmetic", ACCEPTED),
+    pytest.mark.parametrize("arithmetic", ARITHMETICS),
     pytest.mark.parametrize("rewriting", REWRITINGS),
 ]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hunt.arithmetics import ACCEPTED
 from hunt.effort import generators
 from hunt.figures import Figures
 from hunt.judge import confirm, judge
@@ -17,6 +16,7 @@ from hunt.random_networks import METHODS, Random
 
 from simcert import Verdict, verify
 from simcert.claim import Claim, Region
+from simcert.claim.claim import ARITHMETICS
 
 SOLVER = 1e-5
 """Relative tolerance of HiGHS (feasibility 1e-6, integrality 1e-6) that its numbers are granted."""
@@ -37,7 +37,7 @@ def relu_pair(random: Random, folder: Path) -> Pair:
     return Pair(f, g, folder)
 
 
-@pytest.mark.parametrize("arithmetic", ACCEPTED)
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_bounds_and_verdicts_enclose_the_optimum(
     tmp_path: Path, figures: Figures, arithmetic: str
 ) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hunt.arithmetics import ACCEPTED
 from hunt.effort import generators
 from hunt.figures import Figures
 from hunt.judge import refute
@@ -16,8 +15,9 @@ from hunt.random_networks import Random, small_mlp
 
 from simcert import Verdict, verify
 from simcert.claim import Claim, Region
+from simcert.claim.claim import ARITHMETICS
 
-pytestmark = pytest.mark.parametrize("arithmetic", ACCEPTED)
+pytestmark = pytest.mark.parametrize("arithmetic", ARITHMETICS)
 
 
 def with_bump(

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hunt.arithmetics import ACCEPTED
 from hunt.effort import generators
 from hunt.figures import Figures
 from hunt.pairs import Pair
@@ -12,11 +11,12 @@ from hunt.propagators import bound, contain, propagators
 from hunt.random_networks import FAMILIES, box, compress, part, points
 
 from simcert import UnsupportedOperatorError
+from simcert.claim.claim import ARITHMETICS
 
 POINTS = 400
 
 
-@pytest.mark.parametrize("arithmetic", ACCEPTED)
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_run_lies_inside_the_bounds(
     tmp_path: Path, figures: Figures, arithmetic: str, family: str

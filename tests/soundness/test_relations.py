@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from hunt.arithmetics import ACCEPTED
 from hunt.effort import generators
 from hunt.figures import Figures
 from hunt.judge import judge
@@ -12,9 +11,10 @@ from hunt.random_networks import FAMILIES, box, compress
 
 from simcert import verify
 from simcert.claim import Claim, Region
+from simcert.claim.claim import ARITHMETICS
 
 pytestmark = [
-    pytest.mark.parametrize("arithmetic", ACCEPTED),
+    pytest.mark.parametrize("arithmetic", ARITHMETICS),
     pytest.mark.parametrize("family", FAMILIES),
 ]
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hunt.arithmetics import ACCEPTED
 from hunt.effort import generators
 from hunt.figures import Figures
 from hunt.judge import confirm, judge
@@ -13,8 +12,9 @@ from hunt.random_networks import FAMILIES, Random, box, compress
 
 from simcert import Verdict, verify
 from simcert.claim import Claim, Region, divergences
+from simcert.claim.claim import ARITHMETICS
 
-pytestmark = pytest.mark.parametrize("arithmetic", ACCEPTED)
+pytestmark = pytest.mark.parametrize("arithmetic", ARITHMETICS)
 
 
 def random_pair(random: Random, family: str, folder: Path) -> Pair:
