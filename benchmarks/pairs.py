@@ -1,16 +1,18 @@
-"""The published pairs: verdict, proved worst case and largest run around real inputs.
+"""The published pairs around real inputs: verdict, proved worst case, and dual against product.
 
-    python benchmarks/pairs.py DATA [--pairs a,b] [--steps 1] [--time-limit 300]
+    python benchmarks/pairs.py DATA --output FILE.csv [--pairs a,b] [--steps 1,0.1] [--rows 0,1]
 
-DATA is the folder with ``pairs/``, ``vision/`` and ``control/``. The region is the L∞ ball around
-the first real input, its radius one step of the compressed network's input quantiser (or
-``--radius``). Beside the proved bound stands that of the product network, the same analysis without
-differences.
-Writes a Markdown table.
+DATA is the folder with ``pairs/``, ``vision/`` and ``control/``. The region is the L∞ ball around a
+real input; its radius is in steps of the compressed network's input quantiser. ``verify`` is asked
+for the largest difference of the files' outputs; beside it stand bounds on the same box of what a
+last softmax reads (of the outputs, where there is none), without any search: dual, and of the
+product network, which is the same analysis with every difference taken as a − b and the same work.
+A rerun continues FILE.csv; at its end the table is printed in Markdown.
 """
 
 import argparse
 import csv
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +22,17 @@ import torch
 import simcert
 from simcert.bounds import Propagator
 from simcert.claim import Region
-from simcert.model import load
+from simcert.errors import SimcertError
+from simcert.model import Model, load
 from simcert.model.lowering import lower
-from simcert.pairing import align
+from simcert.pairing import DualProgram, align
 
 _KWS_SCALE, _KWS_ZERO = 0.5847, 83
-_WORK = 2e10
+_SEEN = 200
+COLUMNS = (
+    "pair", "row", "steps", "arithmetic", "verdict", "proved", "largest run", "seconds",
+    "scores seen", "dual", "product", "dual seconds", "product seconds",
+)  # fmt: skip
 
 
 def inputs_of(pair: str, data: Path, count: int) -> np.ndarray:
@@ -59,35 +66,91 @@ def input_step(graph: simcert.model.Graph) -> float | None:
     return None
 
 
-def product_bound(original: Path, compressed: Path, region: Region, float32: bool) -> float:
-    """Return the bound of the same analysis with every node's difference taken as a − b."""
-    f, g = (lower(load(path).graph) for path in (original, compressed))
-    dual = align(f, g)
-    alone = replace(dual, nodes=tuple(replace(n, aligned=False) for n in dual.nodes))
+def loaded(paths: list[Path]) -> list[Model]:
+    """Return both models, with the scores before the softmax as outputs where both have one."""
+    try:
+        return [load(path, outputs=("before-softmax",)) for path in paths]
+    except SimcertError:
+        return [load(path) for path in paths]
+
+
+def bound_of(dual: DualProgram, region: Region, float32: bool, work: float) -> tuple[float, float]:
+    """Return a bound of max |f − g| on a region of one box, and the seconds it took."""
+    start = time.monotonic()
     zero = torch.zeros(dual.outputs, dual.outputs, dtype=torch.float64)
     eye = torch.eye(dual.outputs, dtype=torch.float64)
-    propagator = Propagator(alone, zero, zero, eye, float32=float32, work=_WORK)
-    bounds = propagator.bound(torch.as_tensor(region.lower), torch.as_tensor(region.upper))
-    return float(torch.maximum(bounds.upper.abs(), bounds.lower.abs()).max())
+    propagator = Propagator(dual, zero, zero, eye, float32=float32, work=work)
+    bounds = propagator.bound(torch.tensor(region.lower), torch.tensor(region.upper))
+    largest = float(torch.maximum(bounds.upper.abs(), bounds.lower.abs()).max())
+    return largest, time.monotonic() - start
+
+
+def scores(paths: list[Path], region: Region, float32: bool, work: float) -> dict[str, float]:
+    """Bound the difference of the scores, dually and on the product network, and sample it."""
+    f, g = (lower(model.graph) for model in loaded(paths))
+    dual = align(f, g)
+    apart = replace(dual, nodes=tuple(replace(node, aligned=False) for node in dual.nodes))
+    random = np.random.default_rng(0)
+    share = random.random((_SEEN, dual.inputs))
+    share[::2] = share[::2] > 0.5
+    x = torch.as_tensor(region.lower + share * (region.upper - region.lower))
+    seen = max(float((f.run(part) - g.run(part)).abs().max()) for part in x.split(10))
+    found: dict[str, float] = {"scores seen": seen}
+    found["dual"], found["dual seconds"] = bound_of(dual, region, float32, work)
+    found["product"], found["product seconds"] = bound_of(apart, region, float32, work)
+    return found
+
+
+def measure(
+    paths: list[Path], name: str, x: np.ndarray, steps: float, options: argparse.Namespace
+) -> dict[str, object]:
+    """Return one row of the table."""
+    radius = steps * (input_step(load(paths[1]).graph) or 1 / 255)
+    corners = x - radius, x + radius
+    if name == "tflm_sine":
+        corners = np.array([[0.0]]), np.array([[2 * np.pi]])
+    region = Region.from_boxes(*corners, source=f"{name}, radius {radius:.4g}")
+    result = simcert.verify(
+        *paths,
+        simcert.Claim(region, arithmetic=options.arithmetic),
+        samples=2000,
+        time_limit=options.time_limit,
+        threads=options.threads,
+    )
+    work = options.work * options.time_limit
+    return {
+        "verdict": result.verdict,
+        "proved": result.proof.bound,
+        "largest run": result.witness.divergence if result.witness else float("nan"),
+        "seconds": result.elapsed_seconds,
+        **scores(paths, region, options.arithmetic == "float32", work),
+    }
+
+
+def numbers(text: str) -> list[float]:
+    """Read numbers with commas between them."""
+    return [float(part) for part in text.split(",")]
 
 
 def main() -> None:
-    """Parse the command line and print the table."""
+    """Parse the command line, measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
+    parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--pairs", help="comma-separated; all of pairs.csv by default")
-    parser.add_argument("--steps", type=float, default=1.0, help="radius in steps of the input")
-    parser.add_argument("--radius", type=float, help="the same radius for every pair")
+    parser.add_argument("--steps", type=numbers, default=[1.0], help="radii, in steps of the input")
+    parser.add_argument("--rows", type=numbers, default=[0.0], help="which real inputs")
     parser.add_argument("--time-limit", type=float, default=300.0)
+    parser.add_argument("--work", type=float, default=2e9, help="multiplications a second")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--boxes", type=int, help="bound at most so many boxes")
     parser.add_argument("--arithmetic", default="float32", choices=["float32", "real"])
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    print(
-        "| pair | radius | verdict | proved bound | product network | largest run | aligned | "
-        "seconds |\n|---|---|---|---|---|---|---|---|"
-    )
+    torch.set_num_threads(options.threads)
+    done: list[dict[str, str]] = []
+    if options.output.exists():
+        with options.output.open(newline="") as file:
+            done = list(csv.DictReader(file))
+    known = {tuple(row[column] for column in COLUMNS[:4]) for row in done}
     with (options.data / "pairs/pairs.csv").open() as file:
         pairs = list(csv.DictReader(file))
     for pair in pairs:
@@ -95,33 +158,48 @@ def main() -> None:
         if options.pairs and name not in options.pairs.split(","):
             continue
         paths = [options.data / pair[column] for column in ("original", "compressed")]
-        model = load(paths[1])
-        x = inputs_of(name, options.data, 1)
-        if not len(x):
-            x = np.random.default_rng(0).random((1, model.graph.input.size))
-        radius = options.radius or options.steps * (input_step(model.graph) or 1 / 255)
-        lower_corner, upper_corner = x[:1] - radius, x[:1] + radius
-        if name == "tflm_sine":
-            lower_corner, upper_corner = np.array([[0.0]]), np.array([[2 * np.pi]])
-        region = Region.from_boxes(
-            lower_corner, upper_corner, source=f"{name}, radius {radius:.4g}"
-        )
-        result = simcert.verify(
-            *paths,
-            simcert.Claim(region, arithmetic=options.arithmetic),
-            samples=2000,
-            time_limit=options.time_limit,
-            threads=options.threads,
-            max_boxes=options.boxes,
-        )
-        product = product_bound(*paths, region, options.arithmetic == "float32")
-        largest = result.witness.divergence if result.witness else float("nan")
-        print(
-            f"| {name} | {radius:.3g} | {result.verdict} | {result.proof.bound:.4g} | "
-            f"{product:.4g} | {largest:.4g} | {result.proof.pairing.split(' affine')[0]} | "
-            f"{result.elapsed_seconds:.0f} |",
-            flush=True,
-        )
+        real = inputs_of(name, options.data, int(max(options.rows)) + 1)
+        for row in map(int, options.rows):
+            if len(real):
+                x = real[row : row + 1]
+            else:
+                x = np.random.default_rng(row).random((1, load(paths[1]).graph.input.size))
+            for steps in options.steps:
+                key = (name, str(row), str(steps), options.arithmetic)
+                if key in known:
+                    continue
+                values = dict(zip(COLUMNS, key, strict=False))
+                values |= {k: str(v) for k, v in measure(paths, name, x, steps, options).items()}
+                append(options.output, values)
+                done.append(values)
+    print_table(done)
+
+
+def append(path: Path, values: dict[str, str]) -> None:
+    """Write one row at once, so that a rerun goes on behind it."""
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(values)
+
+
+def print_table(rows: list[dict[str, str]]) -> None:
+    """Print all rows in Markdown."""
+    print("| " + " | ".join(COLUMNS) + " | dual/product |")
+    print("|---" * (len(COLUMNS) + 1) + "|")
+    for row in rows:
+        cells = [shortened(row[column]) for column in COLUMNS]
+        print("| " + " | ".join(cells) + f" | {float(row['dual']) / float(row['product']):.3f} |")
+
+
+def shortened(text: str) -> str:
+    """Return a number with four digits, other text as it is."""
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ Upper planes of Δ (lower planes: exchange the networks and negate):
 3. where both are the same function: a line in δ above f(a) − f(b), by the mean value theorem or,
    for a staircase, by counting steps (``Function.difference``)
 4. where they are not (a quantiser in one network only): f(a) − g(b) = [f(a) − f(b)] + [f − g](b),
-   a line in δ as in 3 plus the gap of the two functions on b's interval, and the same with g and a
+   a line in δ as in 3 plus the gap of the two functions on b's interval, and the same with g and a;
+   beside the identity only that function's line, which is δ itself
 
 Every plane bounds Δ's interval. For the linear bound the one with the least value at the interval
 centres is taken; beside a quantiser half of what the plane spreads over the intervals counts too:
@@ -266,13 +267,13 @@ def _planes(
         constant = f.residual(*a, slope)[1] - g.residual(*b, slope)[0]
         candidates.append(Plane(zero, zero, slope, constant))
     hull = torch.minimum(a.lower, b.lower), torch.maximum(a.upper, b.upper)
-    slope, intercept = f.difference(*hull, *delta)
     if f == g:
-        candidates.append(Plane(zero, zero, slope, intercept))
-    else:
-        candidates.append(Plane(zero, zero, slope, intercept + gap(f, g, b)))
-        slope, intercept = g.difference(*hull, *delta)
-        candidates.append(Plane(zero, zero, slope, intercept + gap(f, g, a)))
+        return [*candidates, Plane(zero, zero, *f.difference(*hull, *delta))]
+    for function, x in ((f, b), (g, a)):
+        # Beside the identity, whose line in δ is exact, a quantiser's says nothing more.
+        if function == Identity() or Identity() not in (f, g):
+            slope, intercept = function.difference(*hull, *delta)
+            candidates.append(Plane(zero, zero, slope, intercept + gap(f, g, x)))
     return candidates
 
 

@@ -1,7 +1,7 @@
 """The form that the propagator reads: affine steps, rectifiers, univariate functions, products.
 
 Every operator that can be bounded is written with these four, exactly over the reals. LeakyRelu is
-αx + (1 − α) relu(x), Clip is l + relu(x − l) − relu(x − u), max(a, b) is b + relu(a − b); softmax
+αx + (1 − α) relu(x), min(x, u) is x − relu(x − u), max(a, b) is b + relu(a − b); softmax
 is exponentials, sums, reciprocals and products. So there are few things to bound, alone and as a
 difference. A step's index is the index of the (flat) tensor that it makes; step 0 is the input.
 """
@@ -48,7 +48,7 @@ class Affine:
 
     ``rounds`` says whether a runtime rounds here. It does in products and sums; it does not where
     elements are only moved, or where the step is a part of an operator that picks one of its
-    operands: Clip and Max are written with sums that no runtime computes.
+    operands: Min and Max are written with sums that no runtime computes.
 
     ``noise`` is what a runtime's own formula for an operator may be off by besides: the steps of a
     softmax, say, do not round, and the last one bears the error of any formula for it.
