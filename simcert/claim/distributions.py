@@ -113,8 +113,10 @@ class Uniform:
         dtype: DTypeLike = np.float32,
     ) -> Float:
         """See `Distribution`."""
-        position = generator.random((count, lower.shape[-1]))
-        return _rounded_into(lower + (upper - lower) * position, lower, upper, dtype)
+        x = generator.random((count, lower.shape[-1]))
+        x *= upper - lower
+        x += lower
+        return _rounded_into(x, lower, upper, dtype)
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,8 @@ def _rounded_into(x: Float, lower: Float, upper: Float, dtype: DTypeLike) -> Flo
     for bound in (lower, upper):
         if (bound.astype(dtype) != bound).any():
             raise ValueError(f"the bounds of a sub-box must be values of {np.dtype(dtype)}")
-    return np.clip(x.astype(dtype).astype(np.float64), lower, upper)
+    rounded = x.astype(dtype).astype(np.float64)
+    return np.clip(rounded, lower, upper, out=rounded)
 
 
 _KNOWN = ("uniform", "truncated-normal")

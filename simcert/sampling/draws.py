@@ -14,7 +14,7 @@ type: the guarantee is about the rounded draws.
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from simcert.sampling.remainder import Float, Leaves
 
@@ -23,6 +23,8 @@ MAX_ROWS = 8192
 
 CHUNK_VALUES = 2**20
 """Most values of a chunk (8 MiB): images come in fewer rows, and the clock is looked at often."""
+
+_LARGE = 2**21
 
 
 class Sampler(Protocol):
@@ -81,6 +83,14 @@ class Draws:
         self._rows = rows
         self._dtype = np.dtype(dtype)
         self._cumulative = np.cumsum(leaves.tickets)
+        # Of a single leaf every chunk reads the same corners.
+        self._repeated: tuple[Float, ...] = ()
+        if len(leaves) == 1:
+            alone = self._corners(np.zeros(1, dtype=np.int64))
+            self._repeated = tuple(np.repeat(corner, rows, axis=0) for corner in alone)
+        # The C library returns what a chunk frees to the system, for some 400 page faults a chunk,
+        # until it has seen a large block come and go. This one is never touched.
+        np.empty(_LARGE)
 
     def chunk(self, index: int) -> Float:
         """Return chunk ``index``: (rows, inputs) float64.
@@ -91,18 +101,23 @@ class Draws:
         sequence = np.random.SeedSequence(self._seed, spawn_key=(self._stream, index))
         generator = np.random.Generator(np.random.Philox(sequence))
         chosen = generator.integers(self._cumulative[-1], size=self._rows)
-        leaf = np.searchsorted(self._cumulative, chosen, side="right")
-        lower, upper = self._leaves.lower[leaf], self._leaves.upper[leaf]
-        box = self._leaves.box[leaf]
+        corners = self._repeated
+        if not corners:
+            corners = self._corners(np.searchsorted(self._cumulative, chosen, side="right"))
+        lower, upper, box_lower, box_upper = corners
         x = self._sampler.sample(
-            lower,
-            upper,
-            self._leaves.box_lower[box],
-            self._leaves.box_upper[box],
-            generator,
-            self._rows,
-            self._dtype,
+            lower, upper, box_lower, box_upper, generator, self._rows, self._dtype
         )
         if x.shape != lower.shape or not np.all((lower <= x) & (x <= upper)):
             raise ValueError("the distribution drew points outside the leaves")
         return x
+
+    def _corners(self, leaf: NDArray[np.int64]) -> tuple[Float, Float, Float, Float]:
+        """Return the corners of leaves (n,) and of their boxes, (n, inputs) each."""
+        leaves, box = self._leaves, self._leaves.box.take(leaf)
+        return (
+            leaves.lower.take(leaf, axis=0),
+            leaves.upper.take(leaf, axis=0),
+            leaves.box_lower.take(box, axis=0),
+            leaves.box_upper.take(box, axis=0),
+        )

@@ -102,9 +102,11 @@ class Divergence(ABC):
             ClaimError: the divergence does not exist for this number of outputs.
         """
         self.check(f.shape[1])
-        finite = np.asarray((np.isfinite(f) & np.isfinite(g)).all(axis=1))
-        known = finite[:, np.newaxis]
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(f.sum() + g.sum()):  # as are all numbers then
+                return self._evaluate(f, g)
+            finite = np.asarray((np.isfinite(f) & np.isfinite(g)).all(axis=1))
+            known = finite[:, np.newaxis]
             value = self._evaluate(np.where(known, f, 0.0), np.where(known, g, 0.0))
         return np.where(finite, value, self.range(f.shape[1]))
 
