@@ -131,6 +131,8 @@ class Findings:
                     pilot = look < looks
                     share = _PILOT_SHARE if pilot else _SEARCH_SHARE if samples else _ALONE_SHARE
                     limit = min(_PILOT_BOXES, max_boxes or _PILOT_BOXES) if pilot else max_boxes
+                    if pilot and pair.is_faster_run(samples):
+                        limit = 0
                     found = search.run(
                         deadline=max(start + share * time_limit, least),
                         max_boxes=limit,

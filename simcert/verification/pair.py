@@ -173,6 +173,12 @@ class Pair:
         """Whether the claim is about the networks over the reals, not as they are computed."""
         return self.claim.arithmetic == "real"
 
+    def is_faster_run(self, samples: int) -> bool:
+        """Whether the region is a data set that is run sooner than bounded: on wide networks."""
+        region = self.claim.region
+        points = region.boxes <= samples and bool((region.lower == region.upper).all())
+        return points and not self._is_small
+
     @property
     def _is_small(self) -> bool:
         """Whether the networks are cheap enough to be run a second time on every draw."""

@@ -58,4 +58,4 @@ def test_another_training_run_is_refuted(data: Path) -> None:
         Claim(region, tolerance=0.1),
         Claim(region, divergence=divergences.parse("top1"), tolerance=0.5, max_violation=0.01),
     ):
-        assert verify(*pair, claim, time_limit=30).verdict is Verdict.REFUTED
+        assert verify(*pair, claim, time_limit=60).verdict is Verdict.REFUTED
