@@ -60,6 +60,9 @@ def _one_by_one(function: Callable[[slice], Any], parts: Sequence[slice]) -> lis
 _GAIN = 0.95
 """Of the widths of a − b: what those of δ must be below, for it to be tracked any further."""
 
+_REFINING = 0.6
+"""Of the time for a box of a wide network: when the last of its inner neurons is bounded."""
+
 _STEP = 4
 """What one step of tuning costs, of one substitution: forward and gradient, without fused loops."""
 
@@ -119,7 +122,8 @@ class RowBounds(NamedTuple):
 class _Batch:
     """What is known about a batch of boxes, node by node.
 
-    ``tracked`` is the last node whose difference is worth a block of its own.
+    ``tracked`` is the last node whose difference is worth a block of its own, ``enough`` the time
+    after which no more neurons are bounded symbolically.
     """
 
     box: Interval
@@ -127,6 +131,7 @@ class _Batch:
     underflow: Tensor
     work: float
     tracked: float = math.inf
+    enough: float = math.inf
     triples: list[Triple] = field(default_factory=list)
     f: list[Any] = field(default_factory=list)
     g: list[Any] = field(default_factory=list)
@@ -258,6 +263,10 @@ class Propagator:
         """Bound the functions on each box, quantisers being as ``coded``."""
         work = self._work * len(box.lower)
         batch = _Batch(box, deadline, torch.zeros_like(box.lower[:, 0]), work)
+        if self.part is None:
+            # One box of a wide network may take all the time: what is left is for the outputs.
+            now = time.monotonic()
+            batch.enough = now + _REFINING * (deadline - now)
         for index, layer in enumerate(self._layers):
             self._forward(layer.coded(index, coded), batch)
             if index in self._refined:
@@ -362,6 +371,9 @@ class Propagator:
 
         def bound(part: slice) -> tuple[Tensor, Tensor]:
             box, element = boxes[part], elements[part]
+            if time.monotonic() > batch.enough:
+                unknown = torch.full_like(box, math.inf, dtype=torch.float64)
+                return unknown, unknown
             pending, bias, error = self._pick(index, block, box, element, batch)
             negated = {operand: blocks.negated() for operand, blocks in pending.items()}
             tracked = batch.tracked
@@ -435,7 +447,7 @@ class Propagator:
             slope = torch.empty(boxes * rows, inputs, dtype=torch.float64, device=self._device)
             linear = torch.empty_like(bound)
             parts = list(self._chunks(boxes * rows))
-            carried = self._parallel(partial(self._bound_part, sign, batch), parts)
+            carried = self._parallel(partial(self._bound_part_in_time, sign, batch), parts)
             for part, result in zip(parts, carried, strict=True):
                 slope[part], linear[part], bound[part] = result
             bounds.append(bound.reshape(boxes, rows))
@@ -449,6 +461,19 @@ class Propagator:
         return RowBounds(
             lower, upper, -slopes[1], slopes[0], -offsets[1], offsets[0], inherited, batch.triples
         )
+
+    def _bound_part_in_time(
+        self, sign: float, batch: _Batch, part: slice
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Bound some of the wanted functions; late in a wide network, leave them to intervals."""
+        try:
+            return self._bound_part(sign, batch, part)
+        except OutOfTimeError:
+            if self.part is not None:
+                raise
+        count = part.stop - part.start
+        unknown = torch.full((count,), math.inf, dtype=torch.float64, device=self._device)
+        return unknown.new_zeros(count, batch.box.lower.shape[1]), unknown, unknown
 
     def _bound_part(self, sign: float, batch: _Batch, part: slice) -> tuple[Tensor, Tensor, Tensor]:
         """Bound some of the wanted functions: slope and maximum of a line, and the best bound.

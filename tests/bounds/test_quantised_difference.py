@@ -1,5 +1,6 @@
 """A quantiser in one network: the difference to what stands beside it, in exact arithmetic."""
 
+import time
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -144,3 +145,35 @@ def test_wide_networks_are_no_looser_than_the_product_network(radius: float) -> 
     value = (left.run(points.reshape(-1, 6)) - right.run(points.reshape(-1, 6))).reshape(4, 200, 3)
     assert (value <= bounds[0].upper[:, None] + 1e-9).all()
     assert (value >= bounds[0].lower[:, None] - 1e-9).all()
+
+
+def test_a_late_box_of_a_wide_network_keeps_its_intervals() -> None:
+    """Without time for any substitution there still is a bound, and it holds."""
+    random = torch.Generator().manual_seed(5)
+    weight = torch.randn(300, 4, generator=random).double()
+    last = torch.randn(2, 300, generator=random).double()
+    zeros = [torch.zeros(size, dtype=torch.float64) for size in (300, 2)]
+
+    def program(scale: float) -> Program:
+        return Program(
+            (
+                Input(4),
+                Affine((0,), (Dense(weight * scale),), zeros[0], "first"),
+                Relu(1, 300, "relu"),
+                Affine((2,), (Dense(last),), zeros[1], "last"),
+            )
+        )
+
+    left, right = program(1.0), program(1.125)
+    zero, eye = torch.zeros(2, 2).double(), torch.eye(2).double()
+    low, high = -torch.ones(1, 4).double(), torch.ones(1, 4).double()
+    propagator = Propagator(align(left, right), zero, zero, eye)
+    bounds = propagator.bound(low, high, deadline=time.monotonic() - 1.0)
+    assert torch.isfinite(bounds.lower).all()
+    assert torch.isfinite(bounds.upper).all()
+    x = 2 * torch.rand(500, 4, generator=random).double() - 1
+    value = left.run(x) - right.run(x)
+    assert (value >= bounds.lower).all()
+    assert (value <= bounds.upper).all()
+    in_time = propagator.bound(low, high)
+    assert (in_time.upper <= bounds.upper).all()
