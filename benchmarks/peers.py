@@ -208,7 +208,7 @@ def run(tool: Tool, pair: Pair, limit: float) -> dict[str, str | float | int | N
 
 
 def output_of(command: Sequence[str], limit: float) -> str:
-    """Return what a program writes; all of it that lives longer than the limit is ended."""
+    """Return what a program writes in time; the rest of it and what it started is ended."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -221,9 +221,11 @@ def output_of(command: Sequence[str], limit: float) -> str:
     try:
         return process.communicate(timeout=limit + _GRACE)[0]
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
         return ""
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 COLUMNS = ("network", "tool", "verdict", "seconds", "cpu", "process", "work")
