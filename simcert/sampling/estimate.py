@@ -335,7 +335,8 @@ def _mean(
     alpha *= share
     cap, rest = remainder.leaves.capped(empirical_bernstein.range_factor(plan.samples, alpha))
     capped = np.minimum(d, cap)
-    moments = Moments.of(capped)
+    if (capped < d).any():
+        moments = Moments.of(capped)
     bettor = betting.MeanBound(cap, alpha)
     for start in range(0, len(d), plan.chunk):
         bettor.add(capped[start : start + plan.chunk])
@@ -375,8 +376,10 @@ def _quantiles(
 ) -> tuple[Quantile, ...]:
     """Bounds of the quantiles that the ledger names; of all of them when exhaustive."""
     exhaustive = plan.method == "exhaustive"
+    reached = next((n for n, _ in plan.checkpoints() if n <= len(values)), 0)
+    ordered = np.empty(0) if exhaustive else np.sort(values[:reached])
     return tuple(
-        _quantile(plan, remainder, values, level, output)
+        _quantile(plan, remainder, values, ordered, level, output)
         for level in levels
         if exhaustive or plan.alpha(quantile_statement(level, output)) is not None
     )
@@ -397,9 +400,17 @@ def _per_output(
 
 
 def _quantile(
-    plan: Plan, remainder: Remainder, values: Float, level: float, output: int | None
+    plan: Plan,
+    remainder: Remainder,
+    values: Float,
+    ordered: Float,
+    level: float,
+    output: int | None,
 ) -> Quantile:
-    """The t with P(d > t) <= F + A + W tail = 1 - level, where P(d of a draw > t) <= tail."""
+    """The t with P(d > t) <= F + A + W tail = 1 - level, where P(d of a draw > t) <= tail.
+
+    ``ordered`` are the values up to the last checkpoint that was reached, in order.
+    """
     left = 1 - Fraction(level) - remainder.certain_upper
     if left >= Fraction(remainder.mass_upper):
         return Quantile(level, remainder.proved_bound, 0, None)
@@ -410,7 +421,7 @@ def _quantile(
     elif tail > 0.0:
         samples, rank = _rank(plan, len(values), tail, quantile_statement(level, output))
         if rank is not None:
-            value = float(np.partition(values[:samples], rank - 1)[rank - 1])
+            value = float(ordered[rank - 1])
     bound = max(value, remainder.proved_bound)
     return Quantile(level, bound if math.isfinite(bound) else None, samples, rank)
 

@@ -37,7 +37,8 @@ class Norm(Divergence):
         return Cover.of_magnitudes(share[:, np.newaxis] * shape)
 
     def _evaluate(self, f: Float, g: Float) -> Float:
-        return self._norm(np.abs(f - g))
+        magnitudes = f - g
+        return self._norm(np.abs(magnitudes, out=magnitudes))
 
     @abstractmethod
     def _norm(self, magnitudes: Float) -> Float:
