@@ -165,18 +165,18 @@ def _added(result: Result, value: float) -> dict[str, Any]:
     Each is a probability that its kind adds to those before it, rounded down. What is certain of
     a certified claim is what the leaves that are not drawn from say; the certificate has no more.
     """
-    statistics = result.statistics
+    statistics = result.statistics if result.verdict is Verdict.CERTIFIED else None
+    # Where every point of a finite region was run, the draws are certain.
+    certain = statistics is None or statistics.confidence == 1.0
     shown = Fraction(result.proof.proved_mass)
     violation = Fraction(0 if result.verdict is Verdict.PROVED else value)
     left = {"bounded": violation, "certified": violation}
-    if result.verdict is Verdict.CERTIFIED and statistics is not None:
+    if statistics is not None and not certain:
         remainder = statistics.remainder
         left["bounded"] = remainder.certain_upper + Fraction(remainder.mass_upper)
-        if statistics.confidence == 1.0:  # every point of a finite region was run
-            left["bounded"] = left["certified"]
     added: dict[str, Any] = {}
     for kind, most in left.items():
-        undrawn = kind == "certified" and result.verdict is not Verdict.CERTIFIED
+        undrawn = kind == "certified" and certain
         share = 0.0 if undrawn else max(0.0, below(1 - most - shown))
         added |= exact(kind, share)
         shown += Fraction(share)
