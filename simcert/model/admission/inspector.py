@@ -158,6 +158,10 @@ def _one_sample(entry: ValueInfoProto) -> ValueInfoProto:
     return sample
 
 
+_SAME_SHAPE = frozenset({"GroupNormalization"})
+"""Operators that ONNX infers no shape for: their result has that of what they read."""
+
+
 class _Nodes:
     """One visit to each node of a model, in order: what is known of the tensors so far.
 
@@ -255,6 +259,8 @@ class _Nodes:
         found: Mapping[str, TypeProto] = infer_node_outputs(
             schema, node, inputs, values, opset_imports=self._imports
         )
+        if node.op_type in _SAME_SHAPE:
+            return {node.output[0]: inputs[node.input[0]]}
         return found
 
     def _elements(self, name: str) -> int:

@@ -2,6 +2,8 @@
 
 Numbers are integers times 2^-e, so that sums, products and maxima have no error at all. A division
 or a square root is carried to 400 bits beyond the operands; `Exact.rounded` remembers it.
+
+The leading axis of every tensor is the batch: points of one network are evaluated together.
 """
 
 from __future__ import annotations
@@ -86,8 +88,12 @@ def joint(function: np.ufunc, a: Exact, b: Exact) -> Exact:
 
 
 def concatenate(tensors: list[Exact], axis: int) -> Exact:
-    e = max(t.e for t in tensors)
-    n = np.concatenate([t.at(e) for t in tensors], axis)
+    """Join; what has one sample only, a constant, is repeated for the batch."""
+    e, batch = max(t.e for t in tensors), max(len(t.n) for t in tensors)
+    parts = [t.at(e) for t in tensors]
+    if axis:
+        parts = [np.broadcast_to(part, (batch, *part.shape[1:])) for part in parts]
+    n = np.concatenate(parts, axis)
     return Exact(n, e, any(t.rounded for t in tensors))
 
 
@@ -103,19 +109,31 @@ def constants(graph: Graph) -> dict[str, Value]:
 
 
 def evaluate(graph: Graph, x: np.ndarray, known: dict[str, Value] | None = None) -> Exact:
-    """Run one sample x (inputs,) through the graph; the output is flat."""
-    values = dict(constants(graph) if known is None else known)
-    values[graph.input.name] = Exact.of(np.reshape(x, graph.input.sample))
+    """Run points x (n, inputs) through the graph; the outputs are (n, outputs)."""
+    known = constants(graph) if known is None else known
+    if any(_mixes_samples(node) for node in graph.nodes):
+        return concatenate([_evaluate(graph, point[None], known) for point in x], 0)
+    return _evaluate(graph, x, known)
+
+
+def _evaluate(graph: Graph, x: np.ndarray, known: dict[str, Value]) -> Exact:
+    values = {**known, graph.input.name: Exact.of(x.reshape(-1, *graph.input.sample[1:]))}
     for node in graph.nodes:
-        results = run(node, [values[name] if name else None for name in node.inputs])
+        results = run(node, [values[name] if name else None for name in node.inputs], len(x))
         values.update(zip(node.outputs, results, strict=False))
     output = values[graph.output.name]
     assert isinstance(output, Exact)
-    return output.like(output.n.ravel())
+    return output.like(output.n.reshape(len(x), -1))
 
 
-def run(node: Node, inputs: list[Value | None]) -> list[Exact]:
-    """Run one node, by the text of the ONNX specification."""
+def _mixes_samples(node: Node) -> bool:
+    """Whether an operator moves the batch, so that samples have to be run one by one."""
+    moved = node.operator == "Transpose" and node.integers("perm")[0] != 0
+    return moved or node.operator in ("GRU", "LSTM", "RNN")
+
+
+def run(node: Node, inputs: list[Value | None], batch: int = 1) -> list[Exact]:
+    """Run one node on a batch, by the text of the ONNX specification for one sample."""
     x = inputs[0]
     assert isinstance(x, Exact)
     rest = inputs[1:]
@@ -215,10 +233,10 @@ def run(node: Node, inputs: list[Value | None]) -> list[Exact]:
             from soundness import elementary  # which is made of this module
 
             known = elementary.run(node, x, rest)
-            return known or [x.like(n) for n in _move(node, x.n, rest)]
+            return known or [x.like(n) for n in _move(node, x.n, rest, batch)]
 
 
-def _move(node: Node, n: np.ndarray, rest: list[np.ndarray]) -> list[np.ndarray]:
+def _move(node: Node, n: np.ndarray, rest: list[np.ndarray], batch: int) -> list[np.ndarray]:
     axis = node.integer("axis", 0)
     match node.operator:
         case "Flatten":
@@ -226,6 +244,8 @@ def _move(node: Node, n: np.ndarray, rest: list[np.ndarray]) -> list[np.ndarray]
             return [n.reshape(math.prod(n.shape[:axis]), -1)]
         case "Reshape":
             sizes = [s or n.shape[i] for i, s in enumerate(rest[0].tolist())]
+            if sizes[0] == 1:
+                sizes[0] = batch
             return [n.reshape(sizes)]
         case "Transpose":
             return [n.transpose(node.integers("perm"))]
@@ -244,12 +264,12 @@ def _move(node: Node, n: np.ndarray, rest: list[np.ndarray]) -> list[np.ndarray]
             return [n]
         case "DepthToSpace":
             b, (_, c, h, w) = node.integer("blocksize", 1), n.shape
-            n = n.reshape(1, b, b, c // b**2, h, w).transpose(0, 3, 4, 1, 5, 2)
-            return [n.reshape(1, c // b**2, h * b, w * b)]
+            n = n.reshape(batch, b, b, c // b**2, h, w).transpose(0, 3, 4, 1, 5, 2)
+            return [n.reshape(batch, c // b**2, h * b, w * b)]
         case "SpaceToDepth":
             b, (_, c, h, w) = node.integer("blocksize", 1), n.shape
-            n = n.reshape(1, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
-            return [n.reshape(1, c * b**2, h // b, w // b)]
+            n = n.reshape(batch, c, h // b, b, w // b, b).transpose(0, 3, 5, 1, 2, 4)
+            return [n.reshape(batch, c * b**2, h // b, w // b)]
         case "Gather":
             return [np.take(n, rest[0], axis)]
         case "Split":
@@ -269,8 +289,9 @@ def _quantised(node: Node, x: Exact, scale: Exact, zero: np.ndarray) -> Exact:
         return (x - shift) * scale
     info = np.iinfo(zero.dtype)
     codes = []
+    (size,) = scale.fractions()
     for value in x.fractions():
-        code = round(value / scale.fractions()[0]) + int(zero)  # half to even
+        code = round(value / size) + int(zero)  # half to even
         codes.append(min(max(code, info.min), info.max))
     n = np.empty(len(codes), dtype=object)
     n[:] = codes
@@ -280,10 +301,10 @@ def _quantised(node: Node, x: Exact, scale: Exact, zero: np.ndarray) -> Exact:
 def _transposed(node: Node, x: Exact, weight: Exact) -> Exact:
     """Each element adds its kernel to the result; no padding, one group."""
     (s, t), (h, w), (_, outputs, k, m) = node.integers("strides"), x.shape[2:], weight.shape
-    n = np.zeros((1, outputs, s * (h - 1) + k, t * (w - 1) + m), dtype=object)
+    n = np.zeros((len(x.n), outputs, s * (h - 1) + k, t * (w - 1) + m), dtype=object)
     for i, j, c in itertools.product(range(h), range(w), range(x.shape[1])):
-        part = x.n[0, c, i, j] * weight.n[c]
-        n[0, :, s * i : s * i + k, t * j : t * j + m] += part
+        part = x.n[:, c, i, j, None, None, None] * weight.n[c]
+        n[:, :, s * i : s * i + k, t * j : t * j + m] += part
     return Exact(n, x.e + weight.e, x.rounded)
 
 
@@ -318,19 +339,18 @@ def _convolve(node: Node, x: Exact, weight: Exact, bias: Exact | None = None) ->
     size, kernel = x.shape[2:], weight.shape[2:]
     groups, channels = node.integer("group", 1), weight.shape[0]
     places = _places(node, size, kernel)
-    n = np.zeros((1, channels, *map(len, places)), dtype=object)
+    n = np.zeros((len(x.n), channels, *map(len, places)), dtype=object)
     own = weight.shape[1]
     for at in itertools.product(*(range(len(p)) for p in places)):
         for offset in np.ndindex(*kernel):
             source = tuple(places[a][at[a]][offset[a]] for a in range(len(size)))
             if any(not 0 <= s < limit for s, limit in zip(source, size, strict=True)):
                 continue
-            column = x.n[(0, slice(None), *source)]
+            column = x.n[(slice(None), slice(None), *source)]
             for o in range(channels):
                 first = o // (channels // groups) * own
-                n[(0, o, *at)] += np.dot(
-                    weight.n[(o, slice(None), *offset)], column[first : first + own]
-                )
+                kernel_row = weight.n[(o, slice(None), *offset)]
+                n[(slice(None), o, *at)] += column[:, first : first + own] @ kernel_row
     y = Exact(n, x.e + weight.e, x.rounded)
     if bias is None:
         return y

@@ -573,9 +573,15 @@ def _normalisation(operator: str) -> Callable[[Net], None]:
     return apply
 
 
+_LONGEST = 4
+"""Steps of a sequence."""
+
+
 def _recurrent(operator: str, gates: int) -> Callable[[Net], None]:
     def apply(net: Net) -> None:
         _calm(net)
+        if math.prod(net.shape) > _LONGEST:
+            net.dense(_LONGEST)
         size, hidden = math.prod(net.shape), int(net.random.integers(1, 3))
         net.add("Reshape", net.top, net.whole(size, 1, 1))
         own: dict[str, Attribute] = {"hidden_size": hidden}

@@ -74,7 +74,7 @@ class Pair:
         if arithmetic == "real" and (is_needed(self.f) or is_needed(self.g)):
             return precise(self.f, x), precise(self.g, x)
         if arithmetic == "real":
-            f, g = (evaluate(graph, x, known).fractions() for graph, known in self._graphs)
+            f, g = (evaluate(graph, x[None], known).fractions() for graph, known in self._graphs)
             return f, g
         f, g = (session.run(x[None])[0].tolist() for session in self.sessions[run])
         return [Fraction(v) for v in f], [Fraction(v) for v in g]
