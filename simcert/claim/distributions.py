@@ -233,13 +233,17 @@ def _rounded_into(x: Float, lower: Float, upper: Float, dtype: DTypeLike) -> Flo
     """Round to ``dtype``, then undo what float64 rounding pushed out of the sub-box.
 
     Raises:
-        ValueError: bounds that are not values of ``dtype``.
+        ValueError: bounds that are not values of ``dtype``; of bounds for each draw only where a
+            draw has to be moved onto one.
     """
-    for bound in (lower, upper):
-        if (bound.astype(dtype) != bound).any():
-            raise ValueError(f"the bounds of a sub-box must be values of {np.dtype(dtype)}")
     rounded = x.astype(dtype).astype(np.float64)
-    return np.clip(rounded, lower, upper, out=rounded)
+    outside = (rounded < lower) | (rounded > upper)
+    if lower.ndim == 1 or outside.any():
+        for bound in (lower, upper):
+            if (bound.astype(dtype) != bound).any():
+                raise ValueError(f"the bounds of a sub-box must be values of {np.dtype(dtype)}")
+        np.clip(rounded, lower, upper, out=rounded)
+    return rounded
 
 
 _KNOWN = ("uniform", "truncated-normal")
