@@ -8,6 +8,11 @@ for the largest difference of the files' outputs; beside it stand bounds on the 
 last softmax reads (of the outputs, where there is none), without any search: dual, and of the
 product network, which is the same analysis with every difference taken as a − b and the same work.
 A rerun continues FILE.csv; at its end the table is printed in Markdown.
+
+``--half-steps`` prints instead what rounding in the compressed network may add up to: half a step
+of each quantised neuron, times the derivative of the gap between the two best scores (at the first
+real input, all roundings against it). To first order, no bound that knows of a rounding only that
+it is at most half a step can be smaller.
 """
 
 import argparse
@@ -23,8 +28,10 @@ import simcert
 from simcert.bounds import Propagator
 from simcert.claim import Region
 from simcert.errors import SimcertError
+from simcert.functions import Quantizer
 from simcert.model import Model, load
 from simcert.model.lowering import lower
+from simcert.model.program import Affine, Program, Relu, Univariate
 from simcert.pairing import DualProgram, align
 
 _KWS_SCALE, _KWS_ZERO = 0.5847, 83
@@ -127,6 +134,32 @@ def measure(
     }
 
 
+def half_steps(program: Program, x: torch.Tensor) -> tuple[float, float]:
+    """Return the gap of the two best scores at x (1, inputs), and what half steps add up to."""
+    values, roundings = [x], []
+    for step in program.steps[1:]:
+        if isinstance(step, Univariate) and isinstance(step.function, Quantizer):
+            q, operand = step.function, values[step.operand]
+            clipped = operand.clamp(q.least * q.scale, q.greatest * q.scale)
+            rounding = torch.zeros_like(clipped, requires_grad=True)
+            roundings.append((rounding, q.scale / 2))
+            values.append(clipped + rounding)
+        elif isinstance(step, Relu):
+            values.append(torch.relu(values[step.operand]))
+        elif isinstance(step, Univariate):
+            values.append(step.function.value(values[step.operand]))
+        elif isinstance(step, Affine):
+            parts = zip(step.maps, step.operands, strict=True)
+            values.append(step.bias + sum(m.forward(values[o]) for m, o in parts))
+        else:
+            raise TypeError(f"{step.label} is not in these networks")
+    best = values[-1][0].topk(min(2, values[-1].shape[1])).values
+    gap = best[0] - best[-1] if len(best) > 1 else best[0]
+    slopes = torch.autograd.grad(gap, [rounding for rounding, _ in roundings])
+    total = sum(float((c.abs() * s).sum()) for c, (_, s) in zip(slopes, roundings, strict=True))
+    return float(gap.detach()), total
+
+
 def numbers(text: str) -> list[float]:
     """Read numbers with commas between them."""
     return [float(part) for part in text.split(",")]
@@ -136,7 +169,8 @@ def main() -> None:
     """Parse the command line, measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--half-steps", action="store_true")
     parser.add_argument("--pairs", help="comma-separated; all of pairs.csv by default")
     parser.add_argument("--steps", type=numbers, default=[1.0], help="radii, in steps of the input")
     parser.add_argument("--rows", type=numbers, default=[0.0], help="which real inputs")
@@ -145,9 +179,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--arithmetic", default="float32", choices=["float32", "real"])
     options = parser.parse_args()
+    if not options.half_steps and options.output is None:
+        parser.error("--output is needed")
     torch.set_num_threads(options.threads)
     done: list[dict[str, str]] = []
-    if options.output.exists():
+    if options.half_steps:
+        print("| pair | gap of the two best scores | half steps |\n|---|---|---|")
+    elif options.output.exists():
         with options.output.open(newline="") as file:
             done = list(csv.DictReader(file))
     known = {tuple(row[column] for column in COLUMNS[:4]) for row in done}
@@ -158,12 +196,19 @@ def main() -> None:
         if options.pairs and name not in options.pairs.split(","):
             continue
         paths = [options.data / pair[column] for column in ("original", "compressed")]
+        inputs = load(paths[1]).graph.input.size
+        if options.half_steps and input_step(load(paths[1]).graph) is None:
+            continue
         real = inputs_of(name, options.data, int(max(options.rows)) + 1)
+        if options.half_steps:
+            x = real[:1] if len(real) else np.random.default_rng(0).random((1, inputs))
+            program = lower(loaded(paths)[1].graph)
+            gap, total = half_steps(program, torch.tensor(x, dtype=torch.float64))
+            print(f"| {name} | {gap:.3g} | {total:.3g} |", flush=True)
+            continue
         for row in map(int, options.rows):
-            if len(real):
-                x = real[row : row + 1]
-            else:
-                x = np.random.default_rng(row).random((1, load(paths[1]).graph.input.size))
+            uniform = np.random.default_rng(row).random((1, inputs))
+            x = real[row : row + 1] if len(real) else uniform
             for steps in options.steps:
                 key = (name, str(row), str(steps), options.arithmetic)
                 if key in known:
@@ -172,7 +217,8 @@ def main() -> None:
                 values |= {k: str(v) for k, v in measure(paths, name, x, steps, options).items()}
                 append(options.output, values)
                 done.append(values)
-    print_table(done)
+    if not options.half_steps:
+        print_table(done)
 
 
 def append(path: Path, values: dict[str, str]) -> None:

@@ -161,7 +161,7 @@ class ConcentratedPropagator(Propagator):
         count = len(self._coefficients[0])
         batch.to_come = 1
         each = batch.allot(2 * count)
-        parts = list(self._chunks(count))
+        parts = list(self._chunks(count, len(self._layers) - 1))
         upper, negated = (
             torch.cat(
                 [best for *_, best in self._parallel(partial(self._bound_part, s, batch), parts)]

@@ -380,7 +380,7 @@ class Propagator:
             below = self._best(negated, error - bias, box, batch, tracked=tracked)[1]
             return below, self._best(pending, error + bias, box, batch, tracked=tracked)[1]
 
-        parts = list(self._chunks(len(boxes)))
+        parts = list(self._chunks(len(boxes), index))
         for part, (below, above) in zip(parts, self._parallel(bound, parts), strict=True):
             box, element = boxes[part], elements[part]
             upper[box, element] = torch.fmin(upper[box, element], above)
@@ -446,7 +446,7 @@ class Propagator:
             bound = torch.empty(boxes * rows, dtype=torch.float64, device=self._device)
             slope = torch.empty(boxes * rows, inputs, dtype=torch.float64, device=self._device)
             linear = torch.empty_like(bound)
-            parts = list(self._chunks(boxes * rows))
+            parts = list(self._chunks(boxes * rows, len(self._layers) - 1))
             carried = self._parallel(partial(self._bound_part_in_time, sign, batch), parts)
             for part, result in zip(parts, carried, strict=True):
                 slope[part], linear[part], bound[part] = result
@@ -618,9 +618,10 @@ class Propagator:
         # A sum that overflowed, to −∞ too, is no bound.
         return slope, torch.where(torch.isfinite(maximum), maximum, math.inf)
 
-    def _chunks(self, rows: int) -> Iterator[slice]:
-        """Split rows so that one block of coefficients stays small."""
-        size = max(1, _CHUNK_ELEMENTS // self._width)
+    def _chunks(self, rows: int, index: int) -> Iterator[slice]:
+        """Split rows of a node so that one block of coefficients stays small on the way back."""
+        width = max(layer.node.size for layer in self._layers[: index + 1])
+        size = max(1, _CHUNK_ELEMENTS // width)
         return (slice(i, min(i + size, rows)) for i in range(0, rows, size))
 
 
