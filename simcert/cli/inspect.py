@@ -161,6 +161,8 @@ def _facts(model: Contents, running: tuple[Running, ...], source: str) -> Iterat
     if model.stored:
         parts = (f"{count:,} in {bits} bits" for bits, count in model.stored.items())
         yield "stored", ", ".join(parts)
+    if model.overridable:
+        yield "overridable", _overridable(model.overridable)
     if model.provable:
         yield "bounds", f"can be bounded ({model.program:,} steps)"
     else:
@@ -172,6 +174,11 @@ def _facts(model: Contents, running: tuple[Running, ...], source: str) -> Iterat
         else:
             yield "own reading", _gap(run.own_gap, run.own_share, run)
         yield "", f"({run.samples:,} inputs from {source}; outputs up to {run.size:.4g})"
+
+
+def _overridable(names: tuple[str, ...]) -> str:
+    some = ", ".join(names[:_NAMED]) + ", …" * (len(names) > _NAMED)
+    return f"{len(names)} that a caller of the file could replace, taken as they are: {some}"
 
 
 def _gap(gap: float, share: float, run: Running) -> str:
@@ -189,6 +196,7 @@ def _tensor(info: TensorInfo) -> str:
 
 
 _COLUMNS = ("layer", "operator", "weights", "bits", "zeros", "changed", "by up to", "")
+_NAMED = 3
 _NARROW = 90
 _LONGEST_NAME = 32
 

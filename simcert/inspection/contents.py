@@ -55,6 +55,7 @@ class Contents:
         opset: version of the default operator set.
         inputs: as declared; None stands for a symbolic size.
         outputs: likewise.
+        overridable: initialisers that the file lists among its inputs too; constants here.
         operators: after normalisation, the most frequent first.
         parameters: numbers in tensors of weights and biases.
         stored: how many of the file's numbers are stored in how many bits each.
@@ -69,6 +70,7 @@ class Contents:
     opset: int
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+    overridable: tuple[str, ...]
     operators: tuple[OperatorUse, ...]
     parameters: int
     stored: Mapping[int, int]
@@ -100,6 +102,7 @@ def contents_of(model: Model) -> Contents:
         opset=graph.opset,
         inputs=model.interface.inputs,
         outputs=model.interface.outputs,
+        overridable=graph.overridable,
         operators=tuple(
             OperatorUse(operator, count, support_of(operator))
             for operator, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -106,6 +106,7 @@ def _contents(model: Contents) -> dict[str, Any]:
         "sha256": model.sha256,
         "bytes": model.bytes,
         "opset": model.opset,
+        "overridable": list(model.overridable),
         "parameters": model.parameters,
         "stored": {str(bits): count for bits, count in model.stored.items()},
         "zeros": model.zeros,

@@ -51,6 +51,21 @@ def test_contents_of_a_file(tmp_path: Path) -> None:
     assert inspect(path, samples=0).running == ()
 
 
+def test_weights_that_a_caller_could_replace(tmp_path: Path) -> None:
+    path = random_mlp(tmp_path / "f.onnx", [3, 4, 2], seed=0)
+    assert inspect(path, samples=0).models[0].overridable == ()
+    assert "overridable" not in run(str(path), "--samples", "0")
+    model = onnx.load(path)
+    stored = model.graph.initializer[0]
+    entry = helper.make_tensor_value_info(stored.name, stored.data_type, stored.dims)
+    model.graph.input.append(entry)
+    onnx.save(model, path)
+    assert inspect(path, samples=0).models[0].overridable == (stored.name,)
+    said = run(str(path), "--samples", "0")
+    assert "1 that a caller of the file could replace" in said
+    assert stored.name in said
+
+
 def test_layers_of_a_pair(tmp_path: Path) -> None:
     f = random_mlp(tmp_path / "f.onnx", [3, 8, 8, 2], seed=0)
     pruners.magnitude(f, sparsity=0.25).save(tmp_path / "g.onnx")
