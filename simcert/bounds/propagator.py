@@ -281,6 +281,14 @@ class Propagator:
         """Length of the last axis of what is inherited."""
         return max((part.stop for part in self._refined.values()), default=0)
 
+    @property
+    def full_work(self) -> float:
+        """The limit of work with which nothing is left out, about."""
+        ends = 2.0 * (1 + 1 + 3) * (1 + _STEP * self._steps)
+        return ends * sum(
+            self._costs[index] * self._layers[index].node.size for index in self._refined
+        )
+
     # -- forward: intervals and relaxations ------------------------------------------------------
 
     def _forward(self, layer: _Layer, batch: _Batch) -> None:

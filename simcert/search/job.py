@@ -16,6 +16,7 @@ from simcert.bounds import Propagator, RowBounds
 from simcert.bounds.dense import DensePropagator, layers_of
 from simcert.pairing import DualProgram
 from simcert.search.boxes import Boxes, Float
+from simcert.search.stages import StagedPropagator
 
 
 def one_by_one(function: Callable[[slice], Any], parts: Sequence[slice]) -> list[Any]:
@@ -75,15 +76,19 @@ class Job:
         return self.propagator.part
 
     @cached_property
-    def propagator(self) -> Propagator:
+    def propagator(self) -> StagedPropagator:
         """What bounds any pair."""
-        return Propagator(
-            self._dual,
-            *self._functions,
-            float32=self._float32,
-            work=self._work,
-            parallel=self._parallel,
-        )
+
+        def make(work: float) -> Propagator:
+            return Propagator(
+                self._dual,
+                *self._functions,
+                float32=self._float32,
+                work=work,
+                parallel=self._parallel,
+            )
+
+        return StagedPropagator(make, self._work)
 
     @cached_property
     def tuner(self) -> Propagator:
