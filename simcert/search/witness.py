@@ -26,6 +26,7 @@ Network = Callable[[Tensor], Tensor]
 
 _DRAWS = 4096
 _DRAWN_VALUES = 1 << 22
+_CHUNK = 256
 _STARTS = 32
 _STEPS = 30
 
@@ -69,7 +70,8 @@ def attack(
         evaluate: runs both files.
         dtype: the networks' input type; all points are values of it.
         seed: of the draws.
-        deadline: value of ``time.monotonic()`` after which no more steps are made.
+        deadline: value of ``time.monotonic()`` after which no more draws are run and no
+            more steps are made.
 
     Returns:
         The best input found.
@@ -80,7 +82,7 @@ def attack(
     root = generator.choice(region.boxes, size=count, p=region.weights / region.weights.sum())
     low, high = region.lower[root], region.upper[root]
     points = claim.distribution.sample(low, high, low, high, generator, count, dtype)
-    divergence = evaluate(points)
+    divergence = _evaluated(points, evaluate, deadline)
     candidate = best_of(None, points, root, divergence)
     if networks is None:
         return candidate
@@ -106,6 +108,17 @@ def attack(
             step = step * 0.85
         candidate = best_of(candidate, x.numpy(), root, evaluate(x.numpy()))
     return candidate
+
+
+def _evaluated(points: Float, evaluate: Evaluate, deadline: float) -> Float:
+    """Return the divergence (n,) of points; NaN of those that the time was not enough for."""
+    divergence = np.full(len(points), np.nan)
+    for start in range(0, len(points), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        divergence[chunk] = evaluate(points[chunk])
+        if time.monotonic() > deadline:
+            break
+    return divergence
 
 
 def surrogate(f: Tensor, g: Tensor, claim: Claim) -> Tensor:
