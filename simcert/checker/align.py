@@ -14,12 +14,14 @@ from difflib import SequenceMatcher
 
 import numpy as np
 
+from simcert.checker.beside import beside
 from simcert.checker.interval import Float
 from simcert.checker.linear import Convolution, Dense, Gather, Index, LinearMap
 from simcert.checker.program import (
     Affine,
     Input,
     Network,
+    Pass,
     Product,
     Quantiser,
     Relu,
@@ -56,7 +58,8 @@ class PairNode:
 
 def pair_up(f: Network, g: Network) -> list[PairNode]:
     """Pair the steps of two networks; the first node is the input, the last one the outputs."""
-    left, right = f.steps, widened(f, g)
+    own, other = f.steps, widened(f, g)
+    left, right = beside(own, other, _kind), beside(other, own, _kind)
     kinds = [[_kind(step) for step in steps[1:-1]] for steps in (left, right)]
     matches = SequenceMatcher(None, kinds[0], kinds[1], autojunk=False).get_matching_blocks()
     pairs = [(m.a + i + 1, m.b + i + 1) for m in matches for i in range(m.size)]
@@ -85,7 +88,8 @@ def pair_up(f: Network, g: Network) -> list[PairNode]:
 def _kind(step: Step) -> tuple[object, ...]:
     """What two steps must share to be paired."""
     maps = tuple(type(linear) for linear in step.maps) if isinstance(step, Affine) else ()
-    return type(step), step.size, maps, _function(step)
+    own = step.beside if isinstance(step, Pass) else type(step)
+    return own, step.size, maps, _function(step)
 
 
 def _function(step: Step) -> object:
@@ -105,7 +109,7 @@ def _function(step: Step) -> object:
 def _alike(one: Step, two: Step) -> bool:
     if isinstance(one, Affine) and isinstance(two, Affine):
         return all(m.alike(n) for m, n in zip(one.maps, two.maps, strict=True))
-    return type(one) is type(two) and one.size == two.size and _function(one) == _function(two)
+    return _kind(one) == _kind(two)
 
 
 # -- removed channels ------------------------------------------------------------------------
@@ -115,7 +119,7 @@ class _NoPlaceError(Exception):
     """The two networks do not correspond element by element."""
 
 
-def widened(f: Network, g: Network) -> tuple[Step, ...]:
+def widened(f: Network, g: Network) -> Sequence[Step]:
     """Return the steps of ``g`` in the sizes of ``f``, or unchanged where that is not possible."""
     if len(f.steps) != len(g.steps) or [s.size for s in f.steps] == [s.size for s in g.steps]:
         return g.steps

@@ -31,7 +31,7 @@ from simcert.checker.errors import CannotCheckError
 from simcert.checker.interval import SMALL, Bool, Float, Interval, gamma
 from simcert.checker.linear import Index, LinearMap
 from simcert.checker.plan import LARGEST_INPUT, check_growth, refined
-from simcert.checker.program import Affine, Elementwise, Joining, Network, Step
+from simcert.checker.program import Affine, Elementwise, Joining, Network, Pass, Step
 from simcert.checker.rules import ELEMENTWISE, JOINING
 from simcert.checker.rules.affine import AffineRule, runtime_error
 from simcert.checker.rules.layer import Blocks, Layer, Rows, Setting, added, known
@@ -197,7 +197,7 @@ class Pair:
             zero = np.zeros_like(batch.box.lower)
             return Layer(batch.box, batch.box, Interval(zero, zero))
         if node.alike and isinstance(node.f, Elementwise):
-            rule = ELEMENTWISE[type(node.f)]
+            rule = ELEMENTWISE[Pass if isinstance(node.g, Pass) else type(node.f)]
             return rule.together(node.f, node.g, batch.layers[node.f_operands[0]], self.setting)
         layer = Layer()
         for side in ("f", "g"):

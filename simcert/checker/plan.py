@@ -16,6 +16,7 @@ from simcert.checker.program import (
     Elementwise,
     Input,
     Joining,
+    Pass,
     Product,
     Quantiser,
     Relu,
@@ -92,7 +93,7 @@ def _steepness(step: Elementwise | Softmax) -> float:
     match step:
         case Smooth():
             return 2 * step.curve.steepest
-        case Quantiser() | DynamicQuantiser() | Stair():
+        case Quantiser() | DynamicQuantiser() | Stair() | Pass():
             return 1.0
     return 4.0
 
@@ -104,7 +105,7 @@ def _reach(step: Step | None, operands: Sequence[float]) -> float:
             norms = (linear.norm for linear in step.maps)
             parts = (norm * x for norm, x in zip(norms, operands, strict=True) if norm)
             return _ROOM * (sum(parts) + float(step.bias_size.max(initial=0.0)))
-        case Relu():
+        case Relu() | Pass():
             return operands[0]
         case Quantiser():
             return _ROOM * float(step.largest.max(initial=0.0))

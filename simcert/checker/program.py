@@ -232,6 +232,25 @@ class Stair:
         return STAIRS[self.kind](operands[0])
 
 
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """The identity, put beside what only the other network has; see ``beside``.
+
+    Attributes:
+        operands: x.
+        size: elements.
+        beside: the type of the other network's step.
+    """
+
+    operands: tuple[int, ...]
+    size: int
+    beside: type[Relu | Quantiser | DynamicQuantiser]
+
+    def evaluate(self, operands: list[Float]) -> Float:
+        """Return the operand."""
+        return operands[0]
+
+
 STAIRS: dict[str, Callable[[Float], Float]] = {
     "Ceil": np.ceil,
     "Floor": np.floor,
@@ -241,7 +260,7 @@ STAIRS: dict[str, Callable[[Float], Float]] = {
 }
 
 
-Elementwise = Relu | Quantiser | Smooth | DynamicQuantiser | Stair
+Elementwise = Relu | Quantiser | Smooth | DynamicQuantiser | Stair | Pass
 """Steps that make each element of one."""
 
 Joining = Product | Softmax

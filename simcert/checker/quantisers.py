@@ -35,7 +35,7 @@ def strip(step: Quantiser, x: Interval, float32: bool) -> tuple[Interval, Strip]
     middle = step.scale * ((first + last) / 2)
     half = step.scale * ((last - first) / 2) * (1 + _FLOAT64) + noise
     along = jump(step, float32) * np.ones_like(half)
-    level = half < along
+    level = half <= along
     found = np.where(level, 0.0, 1.0), np.where(level, middle, 0.0), np.where(level, half, along)
     return image.outward(), Strip(*found)
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simcert.checker.builder import Builder, Quantised, Traced, Value
+from simcert.checker.builder import (
+    Builder,
+    DynamicCodes,
+    DynamicScale,
+    DynamicZero,
+    Quantised,
+    Traced,
+    Value,
+)
 from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import Operands, Reading, constant, given, traced, weights
 
@@ -88,8 +96,20 @@ def coded(
     return Quantised(made.step, made.index, scale, zero)
 
 
+def _own_parameters(operands: Operands, x: DynamicCodes) -> bool:
+    """Whether scale and zero point are those that codes were made with."""
+    scale, zero = [*operands, None, None][1:3]
+    if not (isinstance(scale, DynamicScale) and isinstance(zero, DynamicZero)):
+        return False
+    return scale.step == zero.step == x.step and bool((scale.factor == 1).all())
+
+
 def _dequantize(_builder: Builder, node: Node, operands: Operands) -> Value:
-    x, parameters = operands[0], (weights(node, operands, 1), given(node, operands, 2))
+    x = operands[0]
+    if isinstance(x, DynamicCodes) and _own_parameters(operands, x):
+        node.integer("axis", 1)
+        return x.moved(x.index)
+    parameters = weights(node, operands, 1), given(node, operands, 2)
     if node.integer("block_size", 0):
         raise node.refused("with blocks")
     if isinstance(x, Quantised):

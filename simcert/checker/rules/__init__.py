@@ -14,6 +14,7 @@ from simcert.checker.program import (
     DynamicQuantiser,
     Elementwise,
     Joining,
+    Pass,
     Product,
     Quantiser,
     Relu,
@@ -21,7 +22,16 @@ from simcert.checker.program import (
     Softmax,
     Stair,
 )
-from simcert.checker.rules import dynamic, product, quantiser, rectifier, smooth, softmax, stair
+from simcert.checker.rules import (
+    dynamic,
+    passing,
+    product,
+    quantiser,
+    rectifier,
+    smooth,
+    softmax,
+    stair,
+)
 from simcert.checker.rules.layer import Layer, Link, Rows
 
 __all__ = ["ELEMENTWISE", "JOINING", "ElementwiseRule", "JoiningRule"]
@@ -43,6 +53,7 @@ class JoiningRule(NamedTuple):
 
 ELEMENTWISE: dict[type[Elementwise], ElementwiseRule] = {
     DynamicQuantiser: ElementwiseRule(dynamic.alone, dynamic.together),
+    Pass: ElementwiseRule(passing.alone, passing.together),
     Quantiser: ElementwiseRule(quantiser.alone, quantiser.together),
     Relu: ElementwiseRule(rectifier.alone, rectifier.together),
     Smooth: ElementwiseRule(smooth.alone, smooth.together),

@@ -20,7 +20,7 @@ _HALF = (0.5 + 2.0**-12) / 255.0
 
 def alone(_step: DynamicQuantiser, x: Interval, setting: Setting) -> tuple[Interval, Rows]:
     """Return the interval of what is made of x, and the lines around it."""
-    half = _jump(x, setting)
+    half = jump(x, setting)
     zero, one = np.zeros_like(half), np.ones_like(half)
     lines = Strip(one, zero, half).packed(setting.noise(x.size + half))
     return x.widened(half), setting.lift(lines)
@@ -30,18 +30,18 @@ def together(f: DynamicQuantiser, g: DynamicQuantiser, before: Layer, setting: S
     """Return δ' = δ up to both halves of a step; 0 only where all that is read is the same."""
     a, b, d = known(before.a), known(before.b), known(before.d)
     (image_a, lines_f), (image_b, lines_g) = alone(f, a, setting), alone(g, b, setting)
-    jump = _jump(a, setting) + _jump(b, setting)
+    both = jump(a, setting) + jump(b, setting)
     if not setting.apart:
-        jump = np.where(d.size.any(axis=1, keepdims=True), jump, 0.0)
-    zero, one = np.zeros_like(jump), np.ones_like(jump)
-    noise = setting.noise(d.size + jump)
-    upper, lower = (np.stack([zero, zero, one, sign * jump]) for sign in (1, -1))
+        both = np.where(d.size.any(axis=1, keepdims=True), both, 0.0)
+    zero, one = np.zeros_like(both), np.ones_like(both)
+    noise = setting.noise(d.size + both)
+    upper, lower = (np.stack([zero, zero, one, sign * both]) for sign in (1, -1))
     planes = setting.lift(relu.packed_planes(upper, lower, noise))
-    image_d = image_a.minus(image_b).meet(d.widened(jump))
+    image_d = image_a.minus(image_b).meet(d.widened(both))
     return Layer(image_a, image_b, image_d, lines_f=lines_f, lines_g=lines_g, planes=planes)
 
 
-def _jump(x: Interval, setting: Setting) -> Float:
+def jump(x: Interval, setting: Setting) -> Float:
     """Return how far an element is moved at most."""
     low = np.minimum(x.lower.min(axis=1, keepdims=True), 0.0)
     high = np.maximum(x.upper.max(axis=1, keepdims=True), 0.0)

@@ -27,6 +27,7 @@ def together(_f: Relu, _g: Relu, before: Layer, setting: Setting) -> Layer:
     if setting.apart:
         noise = noise + 2 * FLOAT32_SMALLEST
         image_d = image_d.widened(2 * FLOAT32_SMALLEST)
+    image_d = image_d.meet(image_a.minus(image_b))
     planes = setting.lift(relu.packed_planes(upper, lower, noise))
     setting.check_planes(before, planes)
     return Layer(image_a, image_b, image_d, lines_f=lines_f, lines_g=lines_g, planes=planes)
