@@ -99,6 +99,11 @@ class RowBounds(NamedTuple):
         tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
         return cls(**tensors, triples=[])
 
+    def of(self, boxes: slice) -> RowBounds:
+        """Return the bounds of some of the boxes."""
+        names = [name for name in self._fields if name != "triples"]
+        return RowBounds(**{name: getattr(self, name)[boxes] for name in names}, triples=[])
+
     def within(self, parts: RowBounds, box: Tensor) -> RowBounds:
         """Return these bounds, or those of a box's parts where they say more.
 
@@ -518,12 +523,13 @@ class Propagator:
         slope, value = self._substitute(pending, constant.clone(), box, batch, tracked=tracked)
         rectifiers = self._rectifiers(max(pending), batch, tracked=tracked) if self._steps else []
         if rectifiers:
+            free = FreeRelaxations(rectifiers, box)
 
-            def bound(relaxed: Relaxations) -> tuple[Tensor, Tensor]:
-                own = start.clone()
+            def bound() -> tuple[Tensor, Tensor]:
+                own, relaxed = start.clone(), free.relaxations()
                 return self._substitute(pending, own, box, batch, tracked=tracked, relaxed=relaxed)
 
-            tuned = tune(bound, FreeRelaxations(rectifiers, box), self._steps)
+            tuned = tune(bound, free, self._steps)
             slope = torch.where((tuned[1] < value)[:, None], tuned[0], slope)
             value = torch.fmin(value, tuned[1])
         return slope, value
@@ -594,7 +600,8 @@ class Propagator:
         for index in range(max(pending), 0, -1):
             if index not in pending:
                 continue
-            blocks, layer, node = pending.pop(index), self._layers[index], self._layers[index].node
+            blocks = self._arrived(index, pending.pop(index), batch)
+            layer, node = self._layers[index], self._layers[index].node
             if layer.dual is not None and index <= tracked and _is_dual(blocks):
                 parts = layer.dual.backward(blocks, *relaxation("dual", batch.dual), constant)
                 _gather(pending, node.f_operands, parts)
@@ -607,6 +614,10 @@ class Propagator:
                 rows = layer.g.backward(blocks.g, *relaxation("g", batch.g), constant)
                 _gather(pending, node.g_operands, [Blocks(g=c) for c in rows])
         return self._concretise(pending.get(0, Blocks()), constant, box, batch)
+
+    def _arrived(self, index: int, blocks: Blocks, batch: _Batch) -> Blocks:  # noqa: ARG002
+        """Return the coefficients that are carried on from a node: those that arrived there."""
+        return blocks
 
     def _concretise(
         self, blocks: Blocks, constant: Tensor, box: Tensor, batch: _Batch

@@ -12,6 +12,10 @@ Plane 2 is the differential bound of ReluDiff (Paulsen, Wang and Wang, ICSE 2020
 2020) as a line; plane 1 is CROWN's (Zhang et al., NeurIPS 2018) on the product network; 3 and 4
 keep δ where one network is linear. The plane with the least value at the interval centres is
 taken, so that the result is exact where both neurons are stable.
+
+Since Δ ≤ max(0, u_δ), the chord of plane 1 with α = 0 may end at min(u_a, u_δ), and since Δ − δ =
+relu(−a) − relu(−b) ≤ max(0, −l_δ), that of plane 3 at min(−l_a, −l_δ). These are facets of the
+convex hull of close neurons. At the centres plane 2 is nearly always below them: mixtures gain.
 """
 
 from __future__ import annotations
@@ -80,6 +84,14 @@ def lines(x: Interval) -> Lines:
     slope, intercept = chord(x)
     lower_slope = (x.upper > -x.lower).to(slope.dtype)
     return Lines(slope, intercept, lower_slope, gamma_of(x) * (x.magnitude + intercept))
+
+
+def facets(a: Interval, delta: Interval) -> list[Plane]:
+    """Return planes 1 with α = 0 and 3, with the ends that δ allows for their chords."""
+    zero, one = torch.zeros_like(a.lower), torch.ones_like(a.lower)
+    slope, intercept = chord(Interval(a.lower, torch.minimum(a.upper, delta.upper)))
+    off, raised = chord(Interval(-a.upper, torch.minimum(-a.lower, -delta.lower)))
+    return [Plane(slope, zero, zero, intercept), Plane(-off, zero, one, raised)]
 
 
 def difference_planes(a: Interval, b: Interval, delta: Interval) -> list[Plane]:

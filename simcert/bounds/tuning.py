@@ -12,37 +12,58 @@ The pair is tuned dually and as the product network, where it is α-CROWN on f �
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from simcert.bounds.interval import Interval, Triple, known
-from simcert.bounds.relu import Lines, Plane, difference_planes, gamma_of, lines
+from simcert.bounds.relu import (
+    Lines,
+    Plane,
+    difference_planes,
+    facets,
+    gamma_of,
+    lines,
+    relax,
+    relax_together,
+)
 
 Relaxations = Mapping[tuple[int, str], Tensor]
 """Relaxations (R, k, size) of each row, by node and by what they relax: "f", "g" or "dual"."""
 
-_RATE = 0.2
+_RATE = 0.1
 _DECAY = 0.96
 
 
+class Free(Protocol):
+    """What descends."""
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """Tensors whose first axis are the rows (R, …)."""
+
+    def project(self) -> None:
+        """Put the parameters back where they make valid bounds."""
+
+
 def tune(
-    bound: Callable[[Relaxations], tuple[Tensor, Tensor]],
-    free: FreeRelaxations,
-    steps: int,
+    bound: Callable[[], tuple[Tensor, Tensor]], free: Free, steps: int
 ) -> tuple[Tensor, Tensor]:
     """Return the best slopes (R, inputs) and bounds (R,) that the descent came by.
 
     Args:
-        bound: carries the rows to the input with given relaxations.
+        bound: carries the rows to the input with the parameters as they are.
         free: the parameters.
         steps: how often to bound.
     """
+    if not free.parameters:
+        return bound()
     optimiser = torch.optim.Adam(free.parameters, lr=_RATE)
     best: tuple[Tensor, Tensor] | None = None
     with torch.enable_grad():
         for _ in range(steps):
-            slope, value = bound(free.relaxations())
+            slope, value = bound()
             own = slope.detach(), value.detach()
             if best is None:
                 best = own
@@ -65,6 +86,8 @@ def tune(
 class FreeRelaxations:
     """The rectifiers' relaxations with a set of parameters for each row.
 
+    Only neurons that are unstable on some box have parameters.
+
     Args:
         rectifiers: for each its node, the triple that it reads, and what is relaxed: "f", "g", or
             "dual" where the difference has planes.
@@ -72,24 +95,37 @@ class FreeRelaxations:
     """
 
     def __init__(self, rectifiers: Sequence[tuple[int, Triple, str]], box: Tensor) -> None:
-        self._nodes: list[tuple[int, _FreeLines | _FreePair]] = []
+        self._box = box
+        self._nodes: list[tuple[int, Tensor, dict[str, Tensor], _FreeLines | _FreePair]] = []
         for index, triple, kind in rectifiers:
+            networks = [x for x, of in ((triple.a, "f"), (triple.b, "g")) if kind in (of, "dual")]
+            unstable = [(known(x).lower < 0) & (known(x).upper > 0) for x in networks]
+            columns = torch.stack(unstable).any(0).any(0).nonzero()[:, 0]
+            if len(columns) == 0:
+                continue
+            own = Triple(*(x and Interval(*(end[:, columns] for end in x)) for x in triple))
+            factor = gamma_of(known(networks[0]))
             if kind == "dual":
-                self._nodes.append((index, _FreePair(triple, box)))
+                a, b, delta = (known(x) for x in triple)
+                fixed = {"f": relax(a), "g": relax(b)}
+                around = (Lines(*fixed[of].unbind(1)) for of in ("f", "g"))
+                fixed["dual"] = relax_together(a, b, delta, *around)
+                self._nodes.append((index, columns, fixed, _FreePair(own, box, factor)))
             else:
-                x = known(triple.a if kind == "f" else triple.b)
-                self._nodes.append((index, _FreeLines(x, box, kind)))
+                x = known(own.a if kind == "f" else own.b)
+                fixed = {kind: relax(known(networks[0]))}
+                self._nodes.append((index, columns, fixed, _FreeLines(x, box, kind, factor)))
 
     @property
     def parameters(self) -> list[Tensor]:
-        """All parameters, (R, …, size) each."""
-        return [parameter for _, node in self._nodes for parameter in node.parameters]
+        """All parameters, (R, …, unstable neurons) each."""
+        return [parameter for *_, node in self._nodes for parameter in node.parameters]
 
     def relaxations(self) -> dict[tuple[int, str], Tensor]:
         """Return the relaxations for the parameters as they are."""
         return {
-            (index, kind): value
-            for index, node in self._nodes
+            (index, kind): fixed[kind][self._box].index_copy(2, columns, value)
+            for index, columns, fixed, node in self._nodes
             for kind, value in node.relaxations().items()
         }
 
@@ -103,9 +139,11 @@ class FreeRelaxations:
 class _FreeLines:
     """One network's rectifier: the slope of the lower line is free where it is unstable."""
 
-    def __init__(self, x: Interval, box: Tensor, kind: str) -> None:
+    def __init__(self, x: Interval, box: Tensor, kind: str, factor: float) -> None:
         self._kind = kind
-        self._lines = Lines(*(term[box] for term in lines(x)))
+        own = lines(x)
+        own = own._replace(error=factor * (x.magnitude + own.intercept))
+        self._lines = Lines(*(term[box] for term in own))
         self._unstable = ((x.lower < 0) & (x.upper > 0))[box]
         self.slope = self._lines.lower_slope.clone().requires_grad_()
         self.parameters = [self.slope]
@@ -123,11 +161,12 @@ class _FreeLines:
 class _FreePair:
     """Both networks' rectifiers: two slopes, and the shares of the planes above and below Δ."""
 
-    def __init__(self, triple: Triple, box: Tensor) -> None:
+    def __init__(self, triple: Triple, box: Tensor, factor: float) -> None:
         a, b, delta = (known(interval) for interval in triple)
-        self._f, self._g = _FreeLines(a, box, "f"), _FreeLines(b, box, "g")
-        upper = difference_planes(a, b, delta)
-        mirrored = difference_planes(b, a, Interval(-delta.upper, -delta.lower))
+        self._f, self._g = (_FreeLines(x, box, of, factor) for x, of in ((a, "f"), (b, "g")))
+        opposite = Interval(-delta.upper, -delta.lower)
+        upper = [*difference_planes(a, b, delta), *facets(a, delta)]
+        mirrored = [*difference_planes(b, a, opposite), *facets(b, opposite)]
         lower = [Plane(-p.b, -p.a, p.delta, -p.constant) for p in mirrored]
         # Planes that do not exist somewhere have an infinite constant: no share of them.
         self._upper, self._lower = _stacked(upper), _stacked(lower)
@@ -137,7 +176,7 @@ class _FreePair:
             magnitudes = torch.stack([a.magnitude, b.magnitude, delta.magnitude], 1)[:, :, None]
             own = (planes[:, :3].abs() * magnitudes).sum(1) + planes[:, 3].abs()
             size = torch.maximum(size, own.masked_fill(missing, 0.0).amax(1))
-        self._error = (gamma_of(a) * size)[box]
+        self._error = (factor * size)[box]
         self._box = box
         self.shares = [
             _first_choice(planes, missing, (a, b, delta), sign)[box].requires_grad_()

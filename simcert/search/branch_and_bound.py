@@ -20,6 +20,7 @@ from simcert.progress import Progress
 from simcert.result import Stopped
 from simcert.search.boxes import UP, Boxes, Float, Integer, Splits, roots, split
 from simcert.search.frontier import Frontier
+from simcert.search.goals import goals_of
 from simcert.search.job import Job, Part
 from simcert.search.state import State
 from simcert.search.witness import Candidate, Evaluate, best_of
@@ -32,14 +33,15 @@ _COMPILE_AFTER, _COMPILED_AFTER = 256, 512
 """Boxes after which the loops of :mod:`simcert.bounds.dense` are compiled beside the search, and
 after which they are used: both fixed, so that no result depends on how long that takes."""
 
-_TUNING_STEPS = 20
-"""Of gradient descent on the relaxations of wide networks, where splitting inputs is hopeless."""
-
 _FEW_INPUTS = 16
 """With more inputs, splitting boxes is hopeless, and wide networks are tuned instead."""
 
 _LARGEST_BATCH = 512
 _BATCH_ELEMENTS = 1 << 22
+
+_BYTES_OF_A_NEURON = 6 * 4
+_INHERITED_BYTES = 1 << 30
+"""Of the bounds of neurons of a region's boxes: fixed, so that no result depends on a machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,12 +130,14 @@ class BranchAndBound:
         self._job = Job(
             dual, rows, float32=claim.arithmetic == "float32", work=work, parallel=own.map
         )
+        self._work, self._outputs = work, dual.outputs
         self._compiling: threading.Thread | None = None
         per_box = max(node.size for node in dual.nodes) * (16 + 2 * len(rows[0]))
         self._batch = max(1, min(_LARGEST_BATCH, _BATCH_ELEMENTS // per_box))
         self._integrator = Integrator(claim, dtype, len(rows[0]))
-        neurons, linear = self._job.propagator.neurons, self._integrator.width
-        whole = roots(claim.region, claim.distribution, len(rows[0]), neurons, linear)
+        self._inherits = self._job.neurons if self._can_inherit() else 0
+        linear = self._integrator.width
+        whole = roots(claim.region, claim.distribution, len(rows[0]), self._inherits, linear)
         self._open = Frontier(whole, by_bound=claim.tolerance is None, memory=memory)
         self._none = whole.take(slice(0, 0))
         self._current, self._stuck = self._none, self._none.bare
@@ -237,6 +241,14 @@ class BranchAndBound:
         """End the workers and delete what was stored on disk."""
         self._workers.close()
         self._open.close()
+
+    def _can_inherit(self) -> bool:
+        """Whether boxes keep the bounds of neurons for their parts.
+
+        Of a wide network not, where those of the region's own boxes would not fit in memory.
+        """
+        size = self._claim.region.boxes * self._job.neurons * _BYTES_OF_A_NEURON
+        return self._job.part is not None or size <= _INHERITED_BYTES
 
     @property
     def _leaves(self) -> int:
@@ -369,7 +381,20 @@ class BranchAndBound:
             own = self._job.tuner.bound(lower, upper, bounds.inherited, deadline)
         except OutOfTimeError:
             return bounds
-        return bounds.tightened(own)._replace(triples=[])
+        return self._branched(bounds.tightened(own)._replace(triples=[]), deadline)
+
+    def _branched(self, bounds: RowBounds, deadline: float) -> RowBounds:
+        """Branch on the phases of rectifiers, box by box."""
+        goals = goals_of(self._claim.divergence, self._outputs, self._limit())
+        if goals is None:
+            return bounds
+        parts = []
+        for i in range(len(self._current)):
+            box = self._current.take(slice(i, i + 1))
+            lower, upper = torch.as_tensor(box.lower), torch.as_tensor(box.upper)
+            own = bounds.of(slice(i, i + 1))
+            parts.append(self._job.brancher.branch(lower, upper, own, goals, deadline, self._work))
+        return RowBounds.joined(parts)
 
     def _settle(self, bounds: RowBounds) -> None:
         """Close, mark as violated, or split the boxes of ``_current``."""
@@ -378,7 +403,8 @@ class BranchAndBound:
         bound = divergence.upper(lower, upper)
         bound = np.fmin(boxes.bound, np.where(np.isnan(bound), np.inf, bound))
         rows = np.fmin(boxes.rows, np.maximum(np.abs(lower), np.abs(upper)))
-        inherited, (slope, offset) = bounds.inherited.cpu().numpy(), self._integrator.linear(bounds)
+        inherited = bounds.inherited[..., : self._inherits].cpu().numpy()
+        slope, offset = self._integrator.linear(bounds)
         boxes = replace(
             boxes, bound=bound, rows=rows, inherited=inherited, slope=slope, offset=offset
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from simcert.bounds import Propagator, RowBounds
 from simcert.bounds.dense import DensePropagator, layers_of
+from simcert.bounds.phases import PhasePropagator
 from simcert.pairing import DualProgram
 from simcert.search.boxes import Boxes, Float
 from simcert.search.stages import StagedPropagator
@@ -25,7 +26,7 @@ def one_by_one(function: Callable[[slice], Any], parts: Sequence[slice]) -> list
 
 
 class Part(NamedTuple):
-    """Boxes (B, inputs) that are bounded together, and what is inherited, (B, 6, neurons)."""
+    """Boxes (B, inputs) that are bounded together, and what is inherited, (B, 6, neurons or 0)."""
 
     lower: Float
     upper: Float
@@ -75,6 +76,11 @@ class Job:
         """How many boxes make a part for tensor operations; None: as many as there are."""
         return self.propagator.part
 
+    @property
+    def neurons(self) -> int:
+        """Length of the last axis of what is inherited."""
+        return self.propagator.neurons
+
     @cached_property
     def propagator(self) -> StagedPropagator:
         """What bounds any pair."""
@@ -101,6 +107,11 @@ class Job:
             steps=_TUNING_STEPS,
             parallel=self._parallel,
         )
+
+    @cached_property
+    def brancher(self) -> PhasePropagator:
+        """What branches on the phases of rectifiers inside a box."""
+        return PhasePropagator(self._dual, *self._functions, float32=self._float32, work=self._work)
 
     @cached_property
     def compiled(self) -> DensePropagator:
