@@ -667,6 +667,24 @@ def padding_of_a_billion(model: onnx.ModelProto) -> None:
     _before(model, helper.make_node("Pad", ["x", "pads"], ["z"]))
 
 
+@changed("'z' \\(Conv\\): the multiplications up to here are too many for one sample")
+def convolution_that_takes_days(model: onnx.ModelProto) -> None:
+    model.graph.input[0].CopyFrom(
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8000, 8000])
+    )
+    _constant(model, np.zeros((1, 1, 600, 600), np.float32), "kernel")
+    _before(model, helper.make_node("Conv", ["x", "kernel"], ["z"]))
+
+
+@changed("'z' \\(MaxPool\\): the multiplications up to here are too many for one sample")
+def window_as_large_as_the_image(model: onnx.ModelProto) -> None:
+    model.graph.input[0].CopyFrom(
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 8000, 8000])
+    )
+    window = {"kernel_shape": [4000, 4000], "strides": [1, 1]}
+    _before(model, helper.make_node("MaxPool", ["x"], ["z"], **window))
+
+
 @changed("too large together")
 def many_tensors_that_are_large_together(model: onnx.ModelProto) -> None:
     _constant(model, np.array([1 << 26]), "shape")

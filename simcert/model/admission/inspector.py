@@ -36,6 +36,9 @@ LARGEST_TENSOR = 2**26
 LARGEST_TOTAL = 2**28
 """Elements of all such tensors together, beside four times those that the file stores."""
 
+LARGEST_WORK = 2**40
+"""Multiplications of one sample in convolutions and products of matrices."""
+
 LARGEST_MESSAGE = 4096
 """Characters of an answer."""
 
@@ -162,6 +165,12 @@ _SAME_SHAPE = frozenset({"GroupNormalization"})
 """Operators that ONNX infers no shape for: their result has that of what they read."""
 
 
+_KERNELS = {"Conv": 1, "ConvInteger": 1, "ConvTranspose": 1, "QLinearConv": 3}
+"""Which input of a convolution holds the weights."""
+
+_PRODUCTS = frozenset({"Gemm", "MatMul", "MatMulInteger", "QLinearMatMul"})
+
+
 class _Nodes:
     """One visit to each node of a model, in order: what is known of the tensors so far.
 
@@ -186,7 +195,7 @@ class _Nodes:
         self._context.opset_imports = {"": opset}
         self._types = {entry.name: entry.type for entry in entries}
         self._values: dict[str, TensorProto] = {}
-        self._left = LARGEST_TOTAL
+        self._left, self._work_left = LARGEST_TOTAL, LARGEST_WORK
         for name, item in stored.items():
             self._types[name] = helper.make_tensor_type_proto(item.data_type, item.dims)
             elements = math.prod(item.dims)
@@ -250,6 +259,12 @@ class _Nodes:
             self._types[name] = found[name]
         if self._left < 0:
             raise Refused("the tensors that the model computes are too large together")
+        self._work_left -= self._work(node)
+        if self._work_left < 0:
+            raise Refused(
+                f"{_called(node)}: the multiplications up to here are too many for one sample; at "
+                f"most {LARGEST_WORK} are admitted"
+            )
         self._work_out(node)
 
     def _infer(self, node: NodeProto) -> Mapping[str, TypeProto]:
@@ -262,6 +277,26 @@ class _Nodes:
         if node.op_type in _SAME_SHAPE:
             return {node.output[0]: inputs[node.input[0]]}
         return found
+
+    def _work(self, node: NodeProto) -> int:
+        """Return how often a node multiplies, about; 0 where that is no more than it writes."""
+        sizes = [_sizes(self._types[name]) or () for name in node.input if name]
+        if node.op_type in _KERNELS:
+            kernel = sizes[_KERNELS[node.op_type]]
+            written = sizes[0] if node.op_type == "ConvTranspose" else self._shape(node)
+            return math.prod(written) * math.prod(kernel[1:])
+        if node.op_type in _PRODUCTS:
+            turned = any(item.name == "transA" and item.i for item in node.attribute)
+            return math.prod(self._shape(node)) * (sizes[0] or (1,))[0 if turned else -1]
+        if node.op_type in ("AveragePool", "LpPool", "MaxPool"):
+            window = [
+                n for item in node.attribute if item.name == "kernel_shape" for n in item.ints
+            ]
+            return math.prod(self._shape(node)) * math.prod(window)
+        return 0
+
+    def _shape(self, node: NodeProto) -> tuple[int, ...]:
+        return _sizes(self._types[node.output[0]]) or ()
 
     def _elements(self, name: str) -> int:
         return math.prod(_sizes(self._types[name]) or ()) if name else 0
