@@ -290,7 +290,7 @@ class _Nodes:
             return math.prod(self._shape(node)) * (sizes[0] or (1,))[0 if turned else -1]
         if node.op_type in ("AveragePool", "LpPool", "MaxPool"):
             window = [
-                n for item in node.attribute if item.name == "kernel_shape" for n in item.ints
+                int(n) for item in node.attribute if item.name == "kernel_shape" for n in item.ints
             ]
             return math.prod(self._shape(node)) * math.prod(window)
         return 0
