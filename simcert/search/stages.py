@@ -51,6 +51,8 @@ class StagedPropagator:
 
         Parts of boxes that were bounded before have a bound already: for them there is one stage.
         """
+        if inherited is not None and not inherited.numel():
+            inherited = None  # no box keeps anything, see `BranchAndBound`
         known = inherited is not None and bool(inherited.isfinite().any())
         if self.part is not None or known or not self._stages:
             return self._last.bound(lower, upper, inherited, deadline)

@@ -11,6 +11,8 @@ import torch
 import pruners
 from simcert.bounds import Propagator, RowBounds
 from simcert.claim import Claim, Region
+from simcert.progress import Silent
+from simcert.search import BranchAndBound
 from simcert.search.stages import StagedPropagator
 from simcert.verification.pair import Pair
 
@@ -69,3 +71,15 @@ def test_stages_are_no_looser_than_any_of_them(pair: Pair) -> None:
 def test_what_one_stage_can_bound_has_one(pair: Pair) -> None:
     once = bound(staged(pair, WORK), pair)
     assert torch.equal(widths(once), widths(bound(propagator(pair, WORK), pair)))
+
+
+def test_boxes_that_keep_nothing_are_bounded(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where what they would keep does not fit in memory; their parts then start from nothing."""
+    assert pair.dual is not None
+    monkeypatch.setattr("simcert.search.branch_and_bound._INHERITED_BYTES", 0)
+    own = BranchAndBound(pair.dual, pair.claim, pair.exceeding, pair.f.dtype, work=WORK)
+    assert own.like.inherited.shape == (0, 6, 0)
+    found = own.run(deadline=math.inf, max_boxes=2, progress=Silent())
+    own.close()
+    assert found.boxes == 2
+    assert found.bound <= float(widths(bound(staged(pair, WORK), pair)).max())
