@@ -384,17 +384,24 @@ class Propagator:
 
         def bound(part: slice) -> tuple[Tensor, Tensor]:
             box, element = boxes[part], elements[part]
-            if time.monotonic() > batch.enough:
-                unknown = torch.full_like(box, math.inf, dtype=torch.float64)
-                return unknown, unknown
             pending, bias, error = self._pick(index, block, box, element, batch)
             negated = {operand: blocks.negated() for operand, blocks in pending.items()}
             tracked = batch.tracked
             below = self._best(negated, error - bias, box, batch, tracked=tracked)[1]
             return below, self._best(pending, error + bias, box, batch, tracked=tracked)[1]
 
+        def bound_in_time(part: slice) -> tuple[Tensor, Tensor]:
+            if time.monotonic() <= batch.enough:
+                try:
+                    return bound(part)
+                except OutOfTimeError:
+                    if self.part is not None:
+                        raise
+            unknown = torch.full_like(boxes[part], math.inf, dtype=torch.float64)
+            return unknown, unknown
+
         parts = list(self._chunks(len(boxes), index))
-        for part, (below, above) in zip(parts, self._parallel(bound, parts), strict=True):
+        for part, (below, above) in zip(parts, self._parallel(bound_in_time, parts), strict=True):
             box, element = boxes[part], elements[part]
             upper[box, element] = torch.fmin(upper[box, element], above)
             lower[box, element] = torch.fmax(lower[box, element], -below)
