@@ -29,7 +29,7 @@ from simcert.search.workers import Threads, Workers
 GAP = 0.01
 """Without a tolerance the search ends when the proved worst case is this close to a witness."""
 
-_COMPILE_AFTER, _COMPILED_AFTER = 256, 512
+_COMPILE_AFTER, _COMPILED_AFTER = 32, 64
 """Boxes after which the loops of :mod:`simcert.bounds.dense` are compiled beside the search, and
 after which they are used: both fixed, so that no result depends on how long that takes."""
 
