@@ -21,17 +21,19 @@ files hold the same graph the one runtime computes them in the same way, and δ 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from simcert.checker import quantisers
 from simcert.checker.align import PairNode, pair_up
+from simcert.checker.codes import quantised_inputs
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.interval import SMALL, Bool, Float, Interval, gamma
 from simcert.checker.linear import Index, LinearMap
 from simcert.checker.plan import LARGEST_INPUT, check_growth, refined
-from simcert.checker.program import Affine, Elementwise, Joining, Network, Pass, Step
+from simcert.checker.program import Affine, Elementwise, Joining, Network, Pass, Quantiser, Step
 from simcert.checker.rules import ELEMENTWISE, JOINING
 from simcert.checker.rules.affine import AffineRule, runtime_error
 from simcert.checker.rules.layer import Blocks, Layer, Rows, Setting, added, known
@@ -66,13 +68,28 @@ class Bounds(NamedTuple):
     pull: Float
     """(boxes, inputs): Σ over the functions of |coefficient| · width."""
     planes: Planes | None = None
+    codes: Interval | None = None
+    """(boxes, codes) of the quantisers of inputs, where there are some."""
+    empty: Bool | None = None
+    """(boxes,) where no input has the codes that were asked for: any bounds hold."""
 
 
 @dataclass
 class Batch:
-    """Boxes, and the layers so far."""
+    """Boxes, and the layers so far.
+
+    Attributes:
+        box: the inputs.
+        only: (boxes, codes) the codes of the inputs that count; NaN for any.
+        codes: those that the inputs can have.
+        empty: (boxes,) whether there is no such input.
+        layers: of the nodes.
+    """
 
     box: Interval
+    only: Float
+    codes: Interval
+    empty: Bool
     layers: list[Layer] = field(default_factory=list)
 
 
@@ -103,9 +120,20 @@ class Pair:
         self._g = [self._rule(node.g) for node in self.nodes]
         self._difference = [self._difference_rule(node) for node in self.nodes]
         self._refined = refined(self.nodes)
+        quantised = quantised_inputs(self.nodes)
+        self._coded = {(coded.node, coded.side): coded for coded in quantised}
+        self.coded = np.concatenate([np.zeros(0, np.intp), *(c.inputs for c in quantised)])
 
     def bound(
-        self, lower: Float, upper: Float, f: Float, g: Float, d: Float, *, planes: bool = False
+        self,
+        lower: Float,
+        upper: Float,
+        f: Float,
+        g: Float,
+        d: Float,
+        *,
+        planes: bool = False,
+        only: Float | None = None,
     ) -> Bounds:
         """Bound the functions f·c_f + g·c_g + (f − g)·c_δ of the outputs on boxes.
 
@@ -116,6 +144,8 @@ class Pair:
             g: c_g, (S, outputs).
             d: c_δ, (S, outputs).
             planes: whether the linear bounds are wanted too (not of exact arithmetic).
+            only: codes of the quantisers of inputs, (boxes, codes), for the inputs that have these;
+                NaN for any. ``coded`` tells the input of each.
 
         Returns:
             The bounds; infinite or NaN where there is none.
@@ -124,12 +154,13 @@ class Pair:
         if not box.size.max() <= LARGEST_INPUT:
             raise CannotCheckError(f"inputs above {LARGEST_INPUT} are too large for the checker")
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            batch = Batch(box)
+            batch = self._batch(box, only)
             for index in range(len(self.nodes)):
                 batch.layers.append(self._forward(batch, index))
                 if index in self._refined:
                     self._refine(batch, index)
-            return self._rows(batch, f, g, d, planes)
+            found = self._rows(batch, f, g, d, planes)
+        return found._replace(codes=batch.codes, empty=batch.empty)
 
     # -- what exact arithmetic does in its own way ----------------------------------------------
 
@@ -191,8 +222,33 @@ class Pair:
         ]
         return self._affine_rule(maps, bias, f.bias_size + g.bias_size, rounded=True, extra=sizes)
 
+    def _batch(self, box: Interval, only: Float | None) -> Batch:
+        shape = len(box.lower), len(self.coded)
+        only = np.full(shape, np.nan) if only is None else only
+        empty = np.zeros(len(only), dtype=np.bool_)
+        return Batch(box, only, Interval(np.zeros(shape), np.zeros(shape)), empty)
+
+    def _with_codes(self, batch: Batch, index: int) -> PairNode:
+        """Return a node whose quantisers of inputs make no other codes than those asked for."""
+        node, own = self.nodes[index], dict[str, Step]()
+        for side, step, operands in (
+            ("f", self.nodes[index].f, self.nodes[index].f_operands),
+            ("g", self.nodes[index].g, self.nodes[index].g_operands),
+        ):
+            coded = self._coded.get((index, side))
+            if coded is None or not isinstance(step, Quantiser):
+                continue
+            x, columns = _own(batch.layers[operands[0]], side), coded.columns
+            own[side] = step = replace(step, only=batch.only[:, columns])
+            float32 = self.setting.float32
+            batch.codes.lower[:, columns], batch.codes.upper[:, columns] = quantisers.codes(
+                step, x, float32
+            )
+            batch.empty |= quantisers.excluded(step, x, float32)
+        return replace(node, f=own.get("f", node.f), g=own.get("g", node.g)) if own else node
+
     def _forward(self, batch: Batch, index: int) -> Layer:
-        node = self.nodes[index]
+        node = self._with_codes(batch, index)
         if not batch.layers:
             zero = np.zeros_like(batch.box.lower)
             return Layer(batch.box, batch.box, Interval(zero, zero))
@@ -201,7 +257,7 @@ class Pair:
             return rule.together(node.f, node.g, batch.layers[node.f_operands[0]], self.setting)
         layer = Layer()
         for side in ("f", "g"):
-            self._forward_alone(batch, index, side, layer)
+            self._forward_alone(batch, index, node, side, layer)
         if layer.a is not None and layer.b is not None:
             layer.d = layer.a.minus(layer.b)
             if self._difference[index] is not None:
@@ -211,9 +267,11 @@ class Pair:
                 JOINING[type(node.f)].together(node.f, layer, operands, self.setting)
         return layer
 
-    def _forward_alone(self, batch: Batch, index: int, side: str, layer: Layer) -> None:
+    def _forward_alone(
+        self, batch: Batch, index: int, node: PairNode, side: str, layer: Layer
+    ) -> None:
         """Bound one network's step."""
-        node, compressed = self.nodes[index], side == "g"
+        compressed = side == "g"
         step = node.g if compressed else node.f
         numbers = node.g_operands if compressed else node.f_operands
         if step is None:

@@ -388,7 +388,7 @@ class _Check:
         some = leaves.take(np.unique(np.linspace(0, len(leaves) - 1, count).round().astype(int)))
         at_most = partial(self.claim.divergence.at_most, limit=self.limit)
         bounded = settle(
-            ExactPair(*self.networks, self.claim.arithmetic).bound,
+            ExactPair(*self.networks, self.claim.arithmetic),
             self.functions,
             some,
             at_most,
@@ -400,7 +400,7 @@ class _Check:
         if not len(leaves):
             return "there is none"
         pair = self.pair
-        bounded = settle(pair.bound, self.functions, leaves, settled, what, pair.batch)
+        bounded = settle(pair, self.functions, leaves, settled, what, pair.batch)
         return f"{len(leaves)} leaves, {bounded} boxes"
 
     @cached_property

@@ -99,12 +99,20 @@ class Relu:
 
 @dataclass(frozen=True, eq=False)
 class Quantiser:
-    """The nearest multiple of ``scale`` (size,), of numbers within its range; 0 where that is 0."""
+    """The nearest multiple of ``scale`` (size,), of numbers within its range; 0 where that is 0.
+
+    Attributes:
+        operands: x.
+        scale: of the multiples.
+        largest: (size,) the greatest absolute number of the range.
+        only: (boxes, size), for bounds on boxes of nothing but inputs for which the number is this
+            multiple; NaN for any. None for all boxes.
+    """
 
     operands: tuple[int, ...]
     scale: Float
     largest: Float
-    """(size,) the greatest absolute number of the range."""
+    only: Float | None = None
 
     @property
     def size(self) -> int:

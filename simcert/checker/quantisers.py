@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from simcert.checker.curves import Strip
-from simcert.checker.interval import Float, Interval
+from simcert.checker.interval import Bool, Float, Interval
 from simcert.checker.program import Quantiser
 
 _FLOAT64 = 2.0**-40
@@ -29,7 +29,7 @@ def jump(step: Quantiser, float32: bool) -> Float:
 
 def strip(step: Quantiser, x: Interval, float32: bool) -> tuple[Interval, Strip]:
     """Return the interval of what is made of x, and a strip: along x, or level if narrower."""
-    first, last = _codes(step, x, float32)
+    first, last = codes(step, x, float32)
     noise = _PRODUCT * step.largest + _FLUSHED if float32 else np.zeros_like(step.largest)
     image = Interval(step.scale * first - noise, step.scale * last + noise)
     middle = step.scale * ((first + last) / 2)
@@ -40,8 +40,24 @@ def strip(step: Quantiser, x: Interval, float32: bool) -> tuple[Interval, Strip]
     return image.outward(), Strip(*found)
 
 
-def _codes(step: Quantiser, x: Interval, float32: bool) -> Interval:
+def codes(step: Quantiser, x: Interval, float32: bool) -> Interval:
     """Return the least and the greatest multiple that may be the nearest, as whole numbers."""
+    first, last = _possible(step, x, float32)
+    if step.only is None:
+        return Interval(first, last)
+    free = np.isnan(step.only)
+    return Interval(np.where(free, first, step.only), np.where(free, last, step.only))
+
+
+def excluded(step: Quantiser, x: Interval, float32: bool) -> Bool:
+    """Whether no number of x has the only code that is looked at, (boxes,)."""
+    if step.only is None:
+        return np.zeros(len(x.lower), dtype=np.bool_)
+    first, last = _possible(step, x, float32)
+    return np.asarray(((step.only < first) | (step.only > last)).any(axis=1))
+
+
+def _possible(step: Quantiser, x: Interval, float32: bool) -> Interval:
     scale = np.where(step.scale > 0, step.scale, 1.0)
     slack = _FLOAT64 * (x.size / scale + 1)
     if float32:

@@ -123,6 +123,36 @@ def test_the_difference_is_carried_through(tmp_path: Path) -> None:
     assert (together.upper - together.lower < 0.25 * apart).all()
 
 
+def test_code_by_code(tmp_path: Path) -> None:
+    """Bounds of the inputs with certain codes hold for all that round to these, and for no more."""
+    f, g = pair_of(tmp_path, "int8")
+    pair = Pair(f, g)
+    assert pair.coded.tolist() == [0, 1, 2, 3]
+    generator = np.random.default_rng(0)
+    lower = generator.uniform(-1.2, 1.2, (200, 4))
+    upper = lower + generator.uniform(0, 2 / 128, lower.shape)
+    x = lower + generator.random(lower.shape) * (upper - lower)
+    codes = np.rint(np.clip(x * 128, -128, 127))
+    asked = np.where(generator.random(codes.shape) < 0.5, np.nan, codes)
+    eye, zero = np.eye(3), np.zeros((3, 3))
+    whole = pair.bound(lower, upper, zero, zero, eye)
+    bounds = pair.bound(lower, upper, zero, zero, eye, only=asked)
+    difference = f.evaluate(x) - g.evaluate(x)
+    if bounds.empty is None or whole.codes is None:
+        raise AssertionError("there are no codes")
+    assert not bounds.empty.any()
+    assert (bounds.lower - 1e-12 <= difference).all()
+    assert (difference <= bounds.upper + 1e-12).all()
+    assert (whole.codes.lower <= codes).all()
+    assert (codes <= whole.codes.upper).all()
+    assert (bounds.upper - bounds.lower).mean() < 0.8 * (whole.upper - whole.lower).mean()
+    others = np.full_like(codes, np.nan)
+    others[:, 0] = whole.codes.upper[:, 0] + 1
+    elsewhere = pair.bound(lower, upper, zero, zero, eye, only=others).empty
+    assert elsewhere is not None
+    assert elsewhere.all()
+
+
 @pytest.mark.parametrize("kind", ["int8", "uint8"])
 def test_exact_arithmetic(tmp_path: Path, kind: str) -> None:
     f, g = pair_of(tmp_path, kind)
