@@ -82,7 +82,7 @@ def claim_of(
         compared = divergences.parse(divergence, outputs, decision or "argmax")
     else:
         compared = divergences.parse_tolerances(
-            tolerances, model.graph.output.size, _outputs_by_name(model)
+            tolerances, model.graph.output.size, model.interface.outputs_by_name
         )
     if decision is not None and compared.unit != "disagreement":
         raise click.UsageError(f"--decision says nothing about --divergence {divergence}")
@@ -107,18 +107,6 @@ def claim_of(
         confidence=confidence,
         arithmetic=arithmetic,
     )
-
-
-def _outputs_by_name(model: "Model") -> dict[str, tuple[int, ...]]:
-    """The outputs of each output tensor whose sizes are known, up to the first that is not."""
-    named: dict[str, tuple[int, ...]] = {}
-    start = 0
-    for info in model.interface.outputs:
-        if None in info.shape[1:]:
-            break
-        named[info.name] = tuple(range(start, start + info.size))
-        start += info.size
-    return named
 
 
 def _check_together(

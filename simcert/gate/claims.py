@@ -17,12 +17,30 @@ from simcert.claim import (
     read_region,
     region_from_metadata,
 )
+from simcert.claim.divergences import Divergence
 from simcert.claim.regions.metadata import KEY
 from simcert.errors import ClaimError
-from simcert.model import Model
+from simcert.gate.configuration import Job
+from simcert.model import Model, load
+
+FILE_OPTIONS = ("input_map", "outputs")
+"""Keys that say how a file is read, after ``original_`` or ``compressed_``."""
 
 RUN_OPTIONS = ("samples", "early_stopping", "time_limit", "boxes", "seed")
 """Keys that say how long and with which draws a claim is tried."""
+
+
+def models_of(job: Job) -> tuple[Model, Model]:
+    """Reads both files of a claim, with their input maps and the tensors that are compared.
+
+    Raises:
+        SimcertError: a file, a map or a name is rejected.
+    """
+    original, compressed = (
+        load(path, *(job.options.get(f"{which}_{key}", ()) for key in FILE_OPTIONS))
+        for which, path in (("original", job.original), ("compressed", job.compressed))
+    )
+    return original, compressed
 
 
 def claim_of(options: Mapping[str, Any], original: Model) -> Claim:
@@ -31,17 +49,24 @@ def claim_of(options: Mapping[str, Any], original: Model) -> Claim:
     Raises:
         SimcertError: the region's file or a value is rejected.
     """
-    decision = options.get("decision")
-    divergence = divergences.parse(
-        options.get("divergence", "linf"), options.get("outputs"), decision or "argmax"
-    )
+    decision, tolerance = options.get("decision"), options.get("tolerance")
+    divergence: Divergence
+    if "tolerances" in options:
+        divergence = divergences.parse_tolerances(
+            options["tolerances"], original.graph.output.size, original.interface.outputs_by_name
+        )
+        tolerance = 1.0  # of the largest quotient of a difference and its own tolerance
+    else:
+        divergence = divergences.parse(
+            options.get("divergence", "linf"), options.get("outputs"), decision or "argmax"
+        )
     if decision is not None and divergence.unit != "disagreement":
         raise ClaimError(f"decision says nothing about divergence {divergence.name!r}")
     return Claim(
         region=_region(options, original),
         distribution=distributions.parse(options.get("distribution", "uniform")),
         divergence=divergence,
-        tolerance=options.get("tolerance"),
+        tolerance=tolerance,
         max_violation=options.get("max_violation"),
         confidence=options.get("confidence", 0.999),
         arithmetic=options.get("arithmetic", "float32"),
@@ -81,13 +106,15 @@ def identity(
         original: digest of the file.
         compressed: digest of the file.
         claim: with its region's bounds, by their digest.
-        options: of the run.
+        options: of the run, and how the files are read.
         family: how many claims share the confidence.
     """
     packages = ("simcert", "numpy", "onnx", "onnxruntime", "scipy", "torch")
+    read = [f"{which}_{key}" for which in ("original", "compressed") for key in FILE_OPTIONS]
     question = {
         "original": original,
         "compressed": compressed,
+        "files": {key: options.get(key) for key in read},
         "claim": claim.to_dict(),
         "run": {key: options.get(key) for key in RUN_OPTIONS},
         "family": family,

@@ -7,7 +7,8 @@
     tolerance = 0.05
 
 What a claim does not say it inherits from its pair, and a pair from the top. Where the inputs come
-from (`_PLACE`) is inherited as a whole or not at all. Paths are relative to the file.
+from (`_PLACE`) is inherited as a whole or not at all, and `tolerances` takes the place of what is
+compared otherwise (`_COMPARED`). Paths are relative to the file.
 """
 
 import re
@@ -32,7 +33,8 @@ _LARGEST = 2.0**53
 """Whole numbers up to here are floating-point numbers, too."""
 
 _PLACE = ("region", "around", "radius", "lower", "upper", "inputs", "rows")
-_NUMBER, _WHOLE, _TEXT, _PATH, _NUMBERS, _INDICES, _FLAG = range(7)
+_COMPARED = ("tolerance", "divergence", "decision", "outputs")
+_NUMBER, _WHOLE, _TEXT, _PATH, _NUMBERS, _INDICES, _FLAG, _TEXTS = range(8)
 _KINDS: Mapping[str, int] = {
     "region": _PATH,
     "around": _PATH,
@@ -41,11 +43,16 @@ _KINDS: Mapping[str, int] = {
     "upper": _NUMBERS,
     "inputs": _PATH,
     "rows": _INDICES,
+    "original_input_map": _TEXTS,
+    "compressed_input_map": _TEXTS,
+    "original_outputs": _TEXTS,
+    "compressed_outputs": _TEXTS,
     "distribution": _TEXT,
     "divergence": _TEXT,
     "decision": _TEXT,
     "outputs": _INDICES,
     "tolerance": _NUMBER,
+    "tolerances": _TEXT,
     "max_violation": _NUMBER,
     "confidence": _NUMBER,
     "arithmetic": _TEXT,
@@ -63,6 +70,7 @@ _WORDS = {
     _NUMBERS: "a number or a list of numbers",
     _INDICES: "a list of whole numbers, not negative",
     _FLAG: "true or false",
+    _TEXTS: "text or a list of texts",
 }
 
 
@@ -208,8 +216,7 @@ def _jobs(
     for claim_where, claim in _list(pair, "claim", where) or [(where, {})]:
         _table(claim, claim_where, {*_KINDS, "name"})
         options = _inherit(shared, _options(claim, claim_where, folder))
-        if "tolerance" not in options:
-            raise GateError(f"{claim_where} has no tolerance: what would have to hold?")
+        _check_tolerance(options, claim_where)
         _check_place(options, claim_where)
         title = _name(claim, claim_where) or _title(options)
         jobs.append(Job(f"{name} / {title}", original, compressed, options, location))
@@ -218,10 +225,22 @@ def _jobs(
 
 def _title(options: Mapping[str, Any]) -> str:
     """What a claim without a name is called."""
-    d, tolerance = options.get("divergence", "linf"), options["tolerance"]
+    if "tolerances" in options:
+        d, tolerance = "per-output", 1.0
+    else:
+        d, tolerance = options.get("divergence", "linf"), options["tolerance"]
     if "max_violation" in options:
         return f"P({d} > {tolerance!r}) ≤ {options['max_violation']!r}"
     return f"{d} ≤ {tolerance!r}"
+
+
+def _check_tolerance(options: Mapping[str, Any], where: str) -> None:
+    if "tolerances" in options:
+        others = [key for key in _COMPARED if key in options]
+        if others:
+            raise GateError(f"{where}: tolerances excludes {' and '.join(others)}")
+    elif "tolerance" not in options:
+        raise GateError(f"{where} has no tolerance: what would have to hold?")
 
 
 def _check_place(options: Mapping[str, Any], where: str) -> None:
@@ -239,7 +258,11 @@ def _check_place(options: Mapping[str, Any], where: str) -> None:
 def _inherit(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:
     inherited = dict(outer)
     if any(key in inner for key in ("region", "around", "inputs")):
-        inherited = {key: value for key, value in outer.items() if key not in _PLACE}
+        inherited = {key: value for key, value in inherited.items() if key not in _PLACE}
+    if "tolerances" in inner:
+        inherited = {key: value for key, value in inherited.items() if key not in _COMPARED}
+    elif any(key in inner for key in _COMPARED):
+        inherited.pop("tolerances", None)
     return {**inherited, **inner}
 
 
@@ -260,6 +283,8 @@ def _value(value: object, kind: int, where: str, folder: Path) -> Any:
         return tuple(map(float, value))
     if kind == _INDICES and isinstance(value, list):
         return tuple(value)
+    if kind == _TEXTS:
+        return tuple(value) if isinstance(value, list) else (value,)
     return float(value) if kind in (_NUMBER, _NUMBERS) else value  # type: ignore[arg-type]
 
 
@@ -268,7 +293,9 @@ def _is(value: object, kind: int) -> bool:
     whole = type(value) is int and 0 <= value <= _LARGEST
     if kind == _FLAG:
         return isinstance(value, bool)
-    if kind in (_TEXT, _PATH):
+    if kind == _TEXTS and isinstance(value, list):
+        return bool(value) and all(_is(item, _TEXT) for item in value)
+    if kind in (_TEXT, _PATH, _TEXTS):
         return isinstance(value, str) and value != ""
     if kind == _NUMBERS and isinstance(value, list):
         return bool(value) and all(_is(item, _NUMBER) for item in value)

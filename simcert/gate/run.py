@@ -8,10 +8,9 @@ accepts for the two files as they are now: whoever can write the folder can make
 not pass. What was inconclusive is never kept: another run may get further.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,9 +19,9 @@ from typing import Any
 from simcert.atomic import write_atomically
 from simcert.claim import Claim
 from simcert.errors import SimcertError
-from simcert.gate.claims import claim_of, files, identity
+from simcert.gate.claims import claim_of, files, identity, models_of
 from simcert.gate.configuration import Configuration, Job
-from simcert.model import Model, load
+from simcert.model import Model
 from simcert.progress import Progress
 from simcert.report import json as json_report
 from simcert.report import reading
@@ -92,23 +91,20 @@ def _judged(
     check: Check,
 ) -> tuple[Report, bool]:
     """The report of a claim, and whether it was kept from an earlier run."""
-    original = load(job.original)
-    claim = claim_of(job.options, original)
-    compressed_sha256 = hashlib.sha256(job.compressed.read_bytes()).hexdigest()
+    models = models_of(job)
+    claim = claim_of(job.options, models[0])
     family = configuration.family if job.statistical else 1
-    key = identity(original.sha256, compressed_sha256, claim, job.options, family)
+    digests = models[0].sha256, models[1].sha256
+    key = identity(*digests, claim, job.options, family)
     if folder is not None:
-        wanted = _Wanted(
-            job, _rounded(claim, original), (original.sha256, compressed_sha256), family
-        )
+        wanted = _Wanted(job, _rounded(claim, models[0]), digests, _stated(models), family)
         kept = _kept(wanted, files(folder, key), check)
         if kept is not None:
             return kept, True
-    result = _verified(job, claim, configuration.threads, family, progress)
+    result = _verified(job, models, claim, configuration.threads, family, progress)
     if result.proof.stopped == "interrupted":
         raise KeyboardInterrupt
-    read = result.original.sha256, result.compressed.sha256
-    if folder is not None and read == (original.sha256, compressed_sha256):
+    if folder is not None:
         _keep(result, files(folder, key))
     return reading.of_result(result), False
 
@@ -124,17 +120,22 @@ def judge(job: Job, *, threads: int = 2, family: int = 1) -> Result:
     Raises:
         SimcertError: the models or the claim are rejected.
     """
-    return _verified(job, claim_of(job.options, load(job.original)), threads, family, None)
+    models = models_of(job)
+    return _verified(job, models, claim_of(job.options, models[0]), threads, family, None)
 
 
 def _verified(
-    job: Job, claim: Claim, threads: int, family: int, progress: Progress | None
+    job: Job,
+    models: tuple[Model, Model],
+    claim: Claim,
+    threads: int,
+    family: int,
+    progress: Progress | None,
 ) -> Result:
     from simcert.verification import verify
 
     return verify(
-        job.original,
-        job.compressed,
+        *models,
         claim,
         samples=job.options.get("samples"),
         early_stopping=job.statistical and job.options.get("early_stopping", False),
@@ -149,11 +150,12 @@ def _verified(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a kept result must be about: the claim in its JSON form, and both digests."""
+    """What a kept result must be about: the claim, both digests, and how the files are read."""
 
     job: Job
     claim: dict[str, Any]
     digests: tuple[str, str]
+    interfaces: tuple[Any, Any]
     family: int
 
 
@@ -161,6 +163,12 @@ def _rounded(claim: Claim, original: Model) -> dict[str, Any]:
     """The claim as results state it: its region rounded outward to the networks' input type."""
     region = claim.region.rounded_outward(original.graph.input.dtype)
     return replace(claim, region=region).to_dict()
+
+
+def _stated(models: tuple[Model, Model]) -> tuple[Any, Any]:
+    """How the files are read, as results state it."""
+    first, second = (json.loads(json.dumps(model.interface.to_dict())) for model in models)
+    return first, second
 
 
 def _kept(wanted: _Wanted, paths: tuple[Path, Path], check: Check) -> Report | None:
@@ -171,13 +179,21 @@ def _kept(wanted: _Wanted, paths: tuple[Path, Path], check: Check) -> Report | N
         report = reading.parse(data, str(path))
         if (report.original.sha256, report.compressed.sha256) != wanted.digests:
             return None
-        if report.source != "result" or json.loads(data)["claim"] != wanted.claim:
+        stated = json.loads(data)
+        if report.source != "result" or stated["claim"] != wanted.claim:
+            return None
+        if _interfaces(stated) != wanted.interfaces:
             return None
         if report.verdict.holds and not _confirmed(wanted, report, certificate, check):
             return None
     except (SimcertError, OSError):
         return None
     return None if report.verdict is Verdict.INCONCLUSIVE else report
+
+
+def _interfaces(stated: Mapping[str, Any]) -> tuple[Any, Any]:
+    """How a result or a certificate says that both files were read."""
+    return stated["original"].get("interface"), stated["compressed"].get("interface")
 
 
 def _confirmed(wanted: _Wanted, report: Report, certificate: Path, check: Check) -> bool:
@@ -188,6 +204,8 @@ def _confirmed(wanted: _Wanted, report: Report, certificate: Path, check: Check)
     certain = statistics is None or statistics.confidence == 1.0
     shared = certain or (statistics is not None and statistics.family >= wanted.family)
     if predicate.get("claim") != wanted.claim or not shared:
+        return False
+    if _interfaces(predicate) != wanted.interfaces:
         return False
     guarantee = check(certificate, wanted.job.original, wanted.job.compressed)
     return guarantee == stated.verdict == report.verdict

@@ -85,6 +85,18 @@ class Interface:
         return next(floats, np.dtype(np.float32))
 
     @property
+    def outputs_by_name(self) -> dict[str, tuple[int, ...]]:
+        """Which of the flat outputs each tensor has, up to the first of unknown sizes."""
+        named: dict[str, tuple[int, ...]] = {}
+        start = 0
+        for info in self.outputs:
+            if None in info.shape[1:]:
+                break
+            named[info.name] = tuple(range(start, start + info.size))
+            start += info.size
+        return named
+
+    @property
     def batches(self) -> bool:
         """Whether every input has a leading axis that can be a batch."""
         return all(

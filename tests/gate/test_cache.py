@@ -145,3 +145,21 @@ def test_a_forged_result_does_not_pass(project: Project) -> None:
     target.write_bytes(Path(certificate).read_bytes())
     outcomes = [entry.outcome for entry in run(read(path))]
     assert outcomes == ["proved", "refuted"]
+
+
+def test_a_result_of_files_read_in_another_way_does_not_count(project: Project) -> None:
+    """The files of a claim without a map under the name of the one with it."""
+    path = project(PASSING, top="cache = true")
+    cached(path)
+    mapped = PASSING.replace(" },", ", compressed_input_map = 'scale=1,offset=0.25' },")
+    project(mapped.replace("0.06", "9"), top="cache = 'other'")
+    cached(path)
+    project(PASSING.replace("0.06", "9"), top="cache = 'plain'")
+    cached(path)
+    (target,), (source,) = ((path.parent / f).glob("*.result.json") for f in ("other", "plain"))
+    for kind in (".result.json", ".certificate.json"):
+        to, of = (Path(str(p).replace(".result.json", kind)) for p in (target, source))
+        to.write_bytes(of.read_bytes())
+    project(mapped.replace("0.06", "9"), top="cache = 'other'")
+    assert cached(path) == [False]
+    assert cached(path) == [True]

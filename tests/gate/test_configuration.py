@@ -114,3 +114,22 @@ def test_a_single_claim_from_its_keys(tmp_path: Path) -> None:
     assert job.options == {"tolerance": 1.0, "outputs": (0, 2)}
     with pytest.raises(GateError, match="unknown key 'tolerence'"):
         single({"original": "f", "compressed": "g", "tolerence": 1}, tmp_path)
+
+
+def test_files_are_read_as_their_claim_says(tmp_path: Path) -> None:
+    text = PAIR + "tolerance = 1\noriginal_input_map = 'scale=2'\ncompressed_outputs = ['y', 'z']\n"
+    (job,) = read(config(tmp_path, text)).jobs
+    assert job.options["original_input_map"] == ("scale=2",)
+    assert job.options["compressed_outputs"] == ("y", "z")
+    with pytest.raises(GateError, match="compressed_outputs must be text or a list of texts"):
+        read(config(tmp_path, text.replace("['y', 'z']", "[1]")))
+
+
+def test_tolerances_take_the_place_of_what_is_compared_otherwise(tmp_path: Path) -> None:
+    own = "[[pair.claim]]\ntolerances = '0=1,1=2'\n"
+    text = "divergence = 'l1'\ntolerance = 0.5\n" + PAIR + own + "[[pair.claim]]\n"
+    each, inherited = read(config(tmp_path, text)).jobs
+    assert each.options == {"tolerances": "0=1,1=2"}
+    assert inherited.options == {"tolerance": 0.5, "divergence": "l1"}
+    with pytest.raises(GateError, match="tolerances excludes tolerance"):
+        read(config(tmp_path, text.replace(own, own + "tolerance = 1\n")))

@@ -170,3 +170,27 @@ def test_early_stopping_is_of_claims_about_probabilities(project: Project) -> No
     assert entry.statistics is not None
     assert (entry.statistics.method, entry.statistics.stopped) == ("betting", "early")
     assert "--early-stopping" in entry.command
+
+
+def test_files_are_read_through_their_maps(project: Project) -> None:
+    """On [0, 1] f(x) = x + 1 and g(2x - 1) = 2x + relu(2x - 3/2) / 10: at most 1 apart, at 0."""
+    mapped = PASSING.replace(" },", ", compressed_input_map = 'scale=2,offset=-1' },")
+    wide = mapped.replace("everywhere", "wide").replace("0.06", "1.01")
+    result = gate("--config", project(PASSING, mapped.replace("everywhere", "mapped"), wide))
+    outcomes = [line.split()[0] for line in result.stdout.splitlines()[:3]]
+    assert outcomes == ["PROVED", "REFUTED", "PROVED"]
+    wrong = mapped.replace("scale=2", "sale=2")
+    assert "input map 'sale=2" in gate("--config", project(wrong)).stdout
+
+
+def test_other_outputs_are_compared(project: Project) -> None:
+    result = gate("--config", project(PASSING.replace(" },", ", original_outputs = 'none' },")))
+    assert result.exit_code == 2
+    assert "none" in result.stdout
+    each = PASSING.replace("tolerance = 0.06", "tolerances = '0=0.06'")
+    assert (
+        gate(
+            "--config", project(each, each.replace("0.06", "0.04").replace("every", "no"))
+        ).exit_code
+        == 1
+    )
