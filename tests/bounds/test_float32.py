@@ -1,12 +1,21 @@
 """The terms for a float32 runtime cover every order of summation, and overflow."""
 
-import numpy as np
-import torch
+from pathlib import Path
 
+import numpy as np
+import pytest
+import torch
+from soundness.runtime import Sessions, save
+
+from simcert.bounds import Propagator
 from simcert.bounds.affine import AffineRule
 from simcert.bounds.interval import Interval
+from simcert.model import load
+from simcert.model.graph import Graph, Node, TensorInfo
 from simcert.model.linear import Dense
+from simcert.model.lowering import lower
 from simcert.model.program import Affine
+from simcert.pairing import align
 
 
 def rule(weight: np.ndarray, bias: np.ndarray) -> AffineRule:
@@ -52,3 +61,31 @@ def test_flushed_subnormals_lie_inside() -> None:
 def test_what_may_overflow_has_no_bound() -> None:
     lower, upper = bounded_at(rule(np.full((1, 2), 3e38), np.zeros(1)), np.array([1.0, -1.0]))
     assert (lower[0], upper[0]) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize(("operator", "gates"), [("RNN", 1), ("GRU", 3), ("LSTM", 4)])
+def test_kernels_of_recurrent_operators_lie_inside(
+    tmp_path: Path, operator: str, gates: int
+) -> None:
+    """ONNX Runtime computes tanh in an RNN in another way than alone: near 0 it is far off."""
+    ends = (
+        TensorInfo(n, shape, np.dtype(np.float32))
+        for n, shape in [("x", (1, 1, 1)), ("y", (1, 1, 1, 1))]
+    )
+    constants = {
+        "w": np.ones((1, gates, 1), np.float32),
+        "r": np.zeros((1, gates, 1), np.float32),
+        "b": np.zeros((1, 2 * gates), np.float32),
+    }
+    node = Node(operator, "n", ("x", *constants), ("y",), {"hidden_size": 1}, 21)
+    graph = Graph(*ends, (node,), constants, 21)
+    path = save(graph, tmp_path / "f.onnx")
+    program = lower(load(path).graph)
+    one, zero = torch.ones(1, 1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    propagator = Propagator(align(program, program), one, zero, zero, float32=True)
+    generator = np.random.default_rng(0)
+    x = (10.0 ** generator.uniform(-8, 1, (2000, 1))).astype(np.float32).astype(np.float64)
+    bounds = propagator.bound(torch.from_numpy(x), torch.from_numpy(x))
+    for computed in Sessions(path, graph).run(x):
+        assert (bounds.lower.numpy() <= computed).all()
+        assert (computed <= bounds.upper.numpy()).all()
