@@ -130,7 +130,7 @@ def _comparison(result: Result) -> dict[str, Any]:
     """
     claim, statistics = result.claim, result.statistics
     quantity, value, limit = {
-        Verdict.PROVED: ("proof.bound", result.proof.bound, claim.tolerance),
+        Verdict.PROVED: ("proof.bound", _stated_bound(result), claim.tolerance),
         Verdict.BOUNDED: (
             "proof.violation_upper",
             _certain_upper(result),
@@ -155,8 +155,24 @@ def _worst_case(result: Result) -> float | None:
     Of a claim that does not rest on it only where cutting the inputs narrows bounds: elsewhere a
     checker that bounds more simply would have to give up on it, and with it on the claim.
     """
-    few = result.claim.region.inputs <= MANY
-    return result.proof.bound if few or result.verdict is Verdict.PROVED else None
+    if result.verdict is Verdict.PROVED:
+        return _stated_bound(result)
+    return result.proof.bound if result.claim.region.inputs <= MANY else None
+
+
+def _stated_bound(result: Result) -> float | None:
+    """Returns a bound of d between the one that was proved and ε.
+
+    A checker that bounds more simply needs room: their geometric mean where cutting the inputs
+    narrows its bounds too, ε itself elsewhere. Less than was proved is never stated.
+    """
+    proved, allowed = result.proof.bound, result.claim.tolerance
+    if proved is None or allowed is None or not 0 < proved < allowed:
+        return proved
+    if result.claim.region.inputs > MANY:
+        return allowed
+    mean = math.nextafter(math.sqrt(proved) * math.sqrt(allowed), math.inf)
+    return min(max(proved, mean), allowed)
 
 
 def _added(result: Result, value: float) -> dict[str, Any]:

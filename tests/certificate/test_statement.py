@@ -3,6 +3,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from simcert import verify
@@ -111,3 +112,33 @@ def test_shares_and_worst_case_of_a_proof(proved: Result) -> None:
     assert guarantee["worst_case_hex"] == guarantee["value_hex"]
     shares = guarantee["shares"]
     assert [shares[name] for name in ("proved", "bounded", "certified")] == [1.0, 0.0, 0.0]
+
+
+def test_a_checker_is_left_room(proved: Result) -> None:
+    """Between what was proved and what was asked for, never less than the one or more than both."""
+
+    def stated(bound: float, tolerance: float) -> float:
+        result = replace(
+            proved,
+            claim=replace(proved.claim, tolerance=tolerance),
+            proof=replace(proved.proof, bound=bound),
+        )
+        return float.fromhex(build(result, NOW)["predicate"]["guarantee"]["value_hex"])
+
+    assert stated(0.25, 1.0) == pytest.approx(0.5)
+    assert 0.25 < stated(0.25, 0.25 + 2.0**-50) <= 0.25 + 2.0**-50
+    assert stated(0.25, 0.25) == 0.25
+    assert stated(0.0, 1.0) == 0.0
+    assert stated(5e-324, 1e-320) <= 1e-320
+
+
+def test_many_inputs_leave_all_of_it(proved: Result) -> None:
+    inputs = 17
+    region = Region.from_boxes(np.zeros((1, inputs)), np.ones((1, inputs)), source="box")
+    result = replace(
+        proved,
+        claim=replace(proved.claim, region=region, tolerance=1.0),
+        proof=replace(proved.proof, bound=0.25),
+    )
+    guarantee = build(result, NOW)["predicate"]["guarantee"]
+    assert guarantee["value"] == guarantee["worst_case"] == 1.0

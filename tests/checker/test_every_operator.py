@@ -439,7 +439,8 @@ def test_confirmed_and_no_smaller_bound(tmp_path: Path, name: str, arithmetic: s
 
     def shrink(statement: dict[str, Any]) -> None:
         guarantee = statement["predicate"]["guarantee"]
-        value = guarantee["value"] / 1000
-        guarantee |= {"value": value, "value_hex": value.hex()}
+        value = guarantee["value"] ** 2 / guarantee["limit"] / 1000
+        for key in ("value", "worst_case"):
+            guarantee |= {key: value, f"{key}_hex": value.hex()}
 
     assert not certificate.changed(shrink, tmp_path / "smaller.json").holds
