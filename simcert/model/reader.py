@@ -1,7 +1,7 @@
 """From an admitted ONNX file to a ``Graph``, or an error that says why its values are refused."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 from simcert.errors import ModelError
 from simcert.model.admission import admit
 from simcert.model.admission.scan import INLINE, bytes_of, place
+from simcert.model.admission.schema import HALF_BYTES
 from simcert.model.graph import Array, Attribute, Graph, Node, TensorInfo
 
 LARGEST_FILE = 2**31
@@ -84,6 +85,8 @@ def read(data: bytes) -> Graph:
     opset = next(item.version for item in model.opset_import if item.domain in _DEFAULT_DOMAINS)
     nodes = tuple(_node(data, proto, int(opset)) for proto in graph.node)
     _check_values(nodes, constants)
+    halves = {proto.name for proto in graph.initializer if proto.data_type in HALF_BYTES}
+    _check_halves(nodes, halves)
     inputs = tuple(_info(value) for value in graph.input if value.name not in constants)
     outputs = tuple(map(_info, graph.output))
     return Graph(
@@ -110,9 +113,14 @@ def _info(value: onnx.ValueInfoProto) -> TensorInfo:
 
 
 def _tensor(data: bytes, proto: TensorProto, where: str) -> Array:
-    """Return the elements of a tensor of the skeleton; those of a large one are in ``data``."""
+    """Return the elements of a tensor of the skeleton; those of a large one are in ``data``.
+
+    Numbers of four bits become int8 or uint8.
+    """
     array: Array
-    if bytes_of(list(proto.dims), proto.data_type) > INLINE and proto.HasField("raw_data"):
+    if proto.data_type in HALF_BYTES:
+        array = _widened(data, proto)
+    elif bytes_of(list(proto.dims), proto.data_type) > INLINE and proto.HasField("raw_data"):
         offset, length = place(proto.raw_data)
         dtype = helper.tensor_dtype_to_np_dtype(proto.data_type).newbyteorder("<")
         stored = np.frombuffer(data, dtype, length // dtype.itemsize, offset)
@@ -125,6 +133,22 @@ def _tensor(data: bytes, proto: TensorProto, where: str) -> Array:
         raise ModelError(f"{where} holds a boolean that is neither 0 nor 1")
     array.setflags(write=False)
     return array
+
+
+def _widened(data: bytes, proto: TensorProto) -> Array:
+    """Return numbers of four bits as int8 or uint8; the first of a byte has its lower half."""
+    packed = np.array(proto.int32_data, dtype=np.int64).astype(np.uint8)
+    if proto.HasField("raw_data"):
+        offset, length = 0, len(proto.raw_data)
+        large = bytes_of(list(proto.dims), proto.data_type) > INLINE
+        if large:
+            offset, length = place(proto.raw_data)
+        packed = np.frombuffer(data if large else proto.raw_data, np.uint8, length, offset)
+    halves = np.stack([packed & 0x0F, packed >> 4], axis=1).reshape(-1)[: math.prod(proto.dims)]
+    if proto.data_type == TensorProto.INT4:
+        halves = (halves.astype(np.int8) ^ 8) - 8  # the sign is in the fourth bit
+    widened: Array = halves.reshape(proto.dims)
+    return widened
 
 
 def _node(data: bytes, proto: onnx.NodeProto, opset: int) -> Node:
@@ -145,6 +169,8 @@ def _name(proto: onnx.NodeProto) -> str:
 def _attribute(data: bytes, node: onnx.NodeProto, proto: AttributeProto) -> Attribute:
     where = f"attribute {proto.name!r} of node {_name(node)!r} ({node.op_type})"
     if proto.type == AttributeProto.TENSOR:
+        if proto.t.data_type in HALF_BYTES:
+            raise ModelError(f"{where} has numbers of four bits; make it an initialiser")
         return _tensor(data, proto.t, where)
     value = _plain(proto, where)
     numbers = value if isinstance(value, tuple) else (value,)
@@ -194,6 +220,18 @@ def _check_values(nodes: Iterable[Node], constants: Mapping[str, Array]) -> None
                     f"node {node.name!r} ({node.operator}) has the scale {scale.min()}; "
                     "scales must be positive"
                 )
+
+
+def _check_halves(nodes: Iterable[Node], halves: Collection[str]) -> None:
+    """Refuse numbers of four bits where more than their values counts, as a quantiser's limits."""
+    for node in nodes:
+        if node.operator != "DequantizeLinear":
+            for name in node.inputs:
+                if name in halves:
+                    raise ModelError(
+                        f"operator {node.operator!r} (node {node.name!r}) reads {name!r}, which "
+                        "has numbers of four bits: only DequantizeLinear may"
+                    )
 
 
 def _trains(node: Node, known: Mapping[str, Array]) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from simcert.errors import ModelError, UnsupportedOperatorError
 from simcert.model.executor import Executor
 from simcert.model.graph import DYNAMIC, Node
+from simcert.model.lowering import lower
 from simcert.model.operators import OPERATORS, apply
 from simcert.model.runtime import Runtime
 
@@ -600,15 +601,19 @@ def test_second_output_of_max_pool_is_unsupported(model):
         Executor(network.graph)(torch.zeros(1, 4))
 
 
-def test_blocked_quantisation_is_unsupported(model):
+def test_blocked_quantisation_of_activations_is_run_but_not_bounded(model):
     network = model(
-        "q = Cast<to = 3>(x) y = DequantizeLinear<axis = 1, block_size = 2>(q, s)",
+        "q = QuantizeLinear<axis = 1, block_size = 2>(x, s)"
+        "y = DequantizeLinear<axis = 1, block_size = 2>(q, s)",
         opset=21,
         ir=10,
         s=positive(1, 2),
     )
+    x = torch.tensor([[1.0, 2.0, -3.0, 4.0]])
+    expected = Runtime(network).run(x.double().numpy())
+    np.testing.assert_allclose(Executor(network.graph)(x.double()).numpy(), expected, rtol=1e-6)
     with pytest.raises(UnsupportedOperatorError, match="blocked quantisation"):
-        Executor(network.graph)(torch.zeros(1, 4))
+        lower(network.graph)
 
 
 def test_huge_constant_is_refused_before_it_is_made():

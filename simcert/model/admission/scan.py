@@ -93,7 +93,7 @@ def skeleton(data: bytes) -> bytes:
 
 def bytes_of(dims: list[int], element: int) -> int:
     """The bytes that a tensor of an admitted element type takes."""
-    return math.prod(dims) * ELEMENTS[element][1]
+    return (math.prod(dims) * ELEMENTS[element][1] + 7) // 8
 
 
 def place(reference: bytes) -> tuple[int, int]:
@@ -239,7 +239,7 @@ class _Scan:
             raise _Refusal("keeps its data in another file; save the model as one file")
         if any(size < 0 for size in dims):
             raise _Refusal("has a negative size")
-        name, width, typed = ELEMENTS[element]
+        name, bits, typed = ELEMENTS[element]
         sources = [source for source in DATA_FIELDS if found.get(source)]
         if len(sources) > 1 or not set(sources) <= {"raw_data", typed}:
             raise _Refusal(f"of type {name} has its data in {' and '.join(sources)}")
@@ -248,7 +248,7 @@ class _Scan:
         if source == "raw_data":
             have = sum(stop - first for _, first, stop in values)
         else:
-            have = width * self._count(source, values)
+            have = max(1, bits // 8) * self._count(source, values)
         expected = bytes_of(dims, element)
         if have != expected:
             shape = "x".join(map(str, dims)) or "()"

@@ -204,18 +204,25 @@ DATA_FIELDS = ("raw_data", "float_data", "int32_data", "int64_data", "double_dat
 """Where a tensor may have its elements."""
 
 ELEMENTS: dict[int, tuple[str, int, str]] = {
-    1: ("float", 4, "float_data"),
-    2: ("uint8", 1, "int32_data"),
-    3: ("int8", 1, "int32_data"),
-    4: ("uint16", 2, "int32_data"),
-    5: ("int16", 2, "int32_data"),
-    6: ("int32", 4, "int32_data"),
-    7: ("int64", 8, "int64_data"),
-    9: ("bool", 1, "int32_data"),
-    10: ("float16", 2, "int32_data"),
-    11: ("double", 8, "double_data"),
+    1: ("float", 32, "float_data"),
+    2: ("uint8", 8, "int32_data"),
+    3: ("int8", 8, "int32_data"),
+    4: ("uint16", 16, "int32_data"),
+    5: ("int16", 16, "int32_data"),
+    6: ("int32", 32, "int32_data"),
+    7: ("int64", 64, "int64_data"),
+    9: ("bool", 8, "int32_data"),
+    10: ("float16", 16, "int32_data"),
+    11: ("double", 64, "double_data"),
+    21: ("uint4", 4, "int32_data"),
+    22: ("int4", 4, "int32_data"),
 }
-"""Element types that are admitted: name, bytes, and the field that holds them if it is not raw."""
+"""Element types that are admitted: name, bits, and the field that holds them if it is not raw.
+
+Two of four bits share a byte, and an entry of the field."""
+
+HALF_BYTES = frozenset({21, 22})
+"""Element types of four bits."""
 
 OTHER_ELEMENTS: dict[int, str] = {
     0: "undefined",
@@ -229,8 +236,6 @@ OTHER_ELEMENTS: dict[int, str] = {
     18: "float8e4m3fnuz",
     19: "float8e5m2",
     20: "float8e5m2fnuz",
-    21: "uint4",
-    22: "int4",
     23: "float4e2m1",
 }
 """Element types that ONNX has and SimCert has not."""

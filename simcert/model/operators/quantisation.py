@@ -33,12 +33,13 @@ class _Round(torch.autograd.Function):
 
 def _along(node: Node, x: Tensor, parameter: Tensor) -> Tensor:
     """Return a scale or zero point in a shape that broadcasts with ``x``."""
-    if node.integer("block_size", 0):
-        raise unsupported(node, "blocked quantisation")
+    axis, block = node.integer("axis", 1), node.integer("block_size", 0)
     if parameter.numel() == 1:
         return parameter.reshape(())
+    if block:
+        return parameter.repeat_interleave(block, axis).narrow(axis, 0, x.shape[axis])
     shape = [1] * x.ndim
-    shape[node.integer("axis", 1)] = -1
+    shape[axis] = -1
     return parameter.reshape(shape)
 
 
