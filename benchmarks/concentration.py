@@ -5,7 +5,8 @@
 VISION is a folder with onnx/mnist-net_256x2.onnx and images/mnist_test_0000_4999.npz. First table:
 that network and its int8 copy, uniform noise of 8/255 about the first images, clipped to [0, 1] and
 not. Second table: random networks, inputs uniform within 8/255, against copies with fewer bits, by
-each inequality alone. η is 1e-3 unless said. The worst case is what `simcert.verify` proves within
+each inequality alone. Third table: the images once more, D by the prover and by the checker. η is
+1e-3 unless said. The worst case is what `simcert.verify` proves within
 the time limit (first table), or the bound without splits (second). Writes Markdown to standard
 output.
 """
@@ -21,6 +22,12 @@ import torch
 
 import pruners
 import simcert
+import simcert.checker.claim
+import simcert.checker.concentration
+import simcert.checker.leaves
+import simcert.checker.network
+import simcert.checker.specification
+from simcert import checker
 from simcert.bounds import Propagator
 from simcert.claim import Region
 from simcert.concentration import concentrate
@@ -79,6 +86,40 @@ def images(vision: Path, count: int, seconds: float) -> None:
             row([number, clipped, worst, bounds[0], ratio, bounds[1], sampled, f"{took:.2f}"])
 
 
+def checked(vision: Path, count: int) -> None:
+    """Print what the independent checker finds beside the prover."""
+    row(["image", "η", "D, prover", "D, checker", "ratio", "s, checker"])
+    row(["---"] * 6)
+    original = vision / "onnx/mnist-net_256x2.onnx"
+    x = np.load(vision / "images/mnist_test_0000_4999.npz")["images"][:count].reshape(count, -1)
+    with tempfile.TemporaryDirectory() as folder:
+        compressed = Path(folder) / "int8.onnx"
+        pruners.quantize(original, bits=8).save(compressed)
+        models = load(original), load(compressed)
+        programs = [lower(model.graph) for model in models]
+        dual = align(programs[0], spread(*programs, models[1].graph.metadata))
+        read = [checker.network.read(path.read_bytes()) for path in (original, compressed)]
+        m = read[0].outputs
+        functions = checker.leaves.Functions(np.zeros((m, m)), np.zeros((m, m)), np.eye(m))
+        for number in range(count):
+            ends = x[[number]] / 255 - RADIUS, x[[number]] / 255 + RADIUS
+            region = Region.from_boxes(*ends, source="noise").rounded_outward(np.float32)
+            claim = simcert.Claim(region)
+            again = checker.claim.Claim(
+                checker.claim.Region(region.lower, region.upper, region.weights),
+                None, checker.specification.parse(claim.divergence.spec, None), None,
+                1.0, 0.5, 0.999, claim.arithmetic,
+            )  # fmt: skip
+            pair = checker.concentration.ConcentratedPair(*read, again, np.dtype(np.float32))
+            for eta in (ETA, 1e-9, 1e-30):
+                own = concentrate(dual, claim, np.float32, eta).bound
+                start = time.monotonic()
+                bounds = pair.concentrate(functions, 0, eta)
+                took = f"{time.monotonic() - start:.2f}"
+                other = float(np.maximum(-bounds.lower, bounds.upper).max())
+                row([number, f"{eta:.0e}", own, other, f"{other / own:.4f}", took])
+
+
 def network(weights: list[np.ndarray], biases: list[np.ndarray]) -> Program:
     """Return a ReLU network of layers (out, in)."""
     steps: list[Step] = [Input(weights[0].shape[1])]
@@ -130,6 +171,8 @@ def main() -> None:
     images(options.vision, options.images, options.time_limit)
     print()
     random_networks()
+    print()
+    checked(options.vision, options.images)
 
 
 if __name__ == "__main__":
