@@ -127,6 +127,7 @@ class RowBounds(NamedTuple):
 class _Batch:
     """What is known about a batch of boxes, node by node.
 
+    ``lost`` (B,) are the boxes on which a number may be undefined, or overflow in float32.
     ``tracked`` is the last node whose difference is worth a block of its own, ``enough`` the time
     after which no more neurons are bounded symbolically.
     """
@@ -141,6 +142,11 @@ class _Batch:
     f: list[Any] = field(default_factory=list)
     g: list[Any] = field(default_factory=list)
     dual: list[Any] = field(default_factory=list)
+    lost: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start with no box lost."""
+        self.lost = torch.isinf(self.underflow)
 
 
 class _Layer:
@@ -315,20 +321,27 @@ class Propagator:
                 delta = own.without_nan().intersect(delta)
         batch.triples.append(Triple(a, b, delta))
         batch.underflow += self._underflow(layer, batch)
-        if self._float32:
-            batch.triples[-1] = self._without_overflow(batch)
+        batch.triples[-1] = self._without_lost(node, batch)
         batch.f.append(f)
         batch.g.append(g)
         batch.dual.append(dual)
 
-    def _without_overflow(self, batch: _Batch) -> Triple:
-        """Give up what follows on a number that may overflow: NaN goes through all operators."""
+    def _without_lost(self, node: DualNode, batch: _Batch) -> Triple:
+        """Give up what follows on a number that may be undefined, or in float32 may overflow.
+
+        NaN goes through all operators: no weight of 0 mends it.
+        """
         a, b, delta = batch.triples[-1]
-        for x in (a, b):
-            if x is not None:
-                fits = (x.magnitude < FLOAT32_LARGEST).all(1)
-                batch.underflow.masked_fill_(~fits, torch.inf)
-        lost = torch.isinf(batch.underflow)[:, None]
+        lost = torch.isinf(batch.underflow) & self._float32 | batch.lost
+        for step, x in ((node.f, a), (node.g, b)):
+            if x is not None and (self._float32 or isinstance(step, Univariate)):
+                largest = FLOAT32_LARGEST if self._float32 else torch.inf
+                lost |= ~(x.magnitude < largest).all(1)
+        if not bool(lost.any()):
+            return batch.triples[-1]
+        batch.lost = lost
+        batch.underflow.masked_fill_(lost, torch.inf)
+        lost = lost[:, None]
         delta = delta if self._same else _unknown_where(lost, delta)
         return Triple(_unknown_where(lost, a), _unknown_where(lost, b), delta)
 

@@ -133,7 +133,8 @@ class Pair:
             # Where float32 hides a difference of the real networks, that difference counts.
             some = slice(None if self._is_small else _SPOT_CHECKS)
             real = self._real(x[some])
-            hidden = ~(real - d[some] <= rounding[some])
+            with np.errstate(invalid="ignore"):  # NaN counts as hidden
+                hidden = ~(real - d[some] <= rounding[some])
             d[some] = np.where(hidden, np.fmax(real, d[some]), d[some])
         return d
 

@@ -24,6 +24,7 @@ from simcert.model.lowering import (
     reductions,
 )
 from simcert.model.lowering.builder import Builder, Lowering, Operand, Traced, widened
+from simcert.model.lowering.wholes import Wholes
 from simcert.model.operators import apply
 from simcert.model.operators.kernel import tensor
 from simcert.model.operators.movement import KERNELS as _MOVEMENT_KERNELS
@@ -61,6 +62,7 @@ def lower(graph: Graph) -> Program:
         name: widened(tensor(array)) for name, array in graph.constants.items()
     }
     values[graph.input.name] = Traced(0, graph.input.sample)
+    wholes = Wholes(graph)
     read = {graph.output.name, *(name for node in graph.nodes for name in node.inputs if name)}
     for node in graph.nodes:
         inputs = [values[name] if name else None for name in node.inputs]
@@ -69,6 +71,7 @@ def lower(graph: Graph) -> Program:
         else:
             if node.operator not in LOWERINGS:
                 raise UnsupportedOperatorError(node.operator, node.name)
+            wholes.follow(node)
             outputs = LOWERINGS[node.operator](builder, node, inputs)
         for name in node.outputs[len(outputs) :]:
             if name in read:

@@ -23,6 +23,9 @@ Float = NDArray[np.float64]
 
 _SAFE = 64
 
+_LARGEST_SUM = 2**31 - 1
+"""What an accumulator holds; beyond it sums wrap."""
+
 
 def expand_integers(graph: Graph) -> Graph:
     """Replace integer operators with constant weights; others stay as they are."""
@@ -68,7 +71,7 @@ class _Expansion:
         inputs = [self._real(node, x, x_scale, x_zero), self._keep(node, "weight", weight)]
         if len(node.inputs) > 8 and node.inputs[8]:
             bias = self._constant(node.inputs[8])
-            if bias is None:
+            if bias is None or self._wraps(node, bias):
                 return None
             both = scales[0].astype(np.float64) * scales[1].astype(np.float64)
             inputs.append(self._keep(node, "bias", bias.astype(np.float64) * both.reshape(-1)))
@@ -173,14 +176,25 @@ class _Expansion:
         return codes * scale.astype(np.float64).reshape(shape if scale.size > 1 else ())
 
     def _codes(self, name: str, zero: str, axis: int) -> Float | None:
-        """Return code − zero in float64."""
+        """Return code − zero in float64; None where sums of products with bytes may wrap."""
         codes, shift = self._constant(name), self._constant(zero) if zero else np.zeros(())
         if codes is None or shift is None or codes.ndim < 2 or not _fits(shift, codes, axis):
             return None
         shape = [1] * codes.ndim
         shape[axis] = -1
         moved = shift.astype(np.float64).reshape(shape if shift.size > 1 else ())
-        return codes.astype(np.float64) - moved
+        found = codes.astype(np.float64) - moved
+        others = tuple(k for k in range(codes.ndim) if k != axis % codes.ndim)
+        sums = np.abs(found).sum(axis=others)
+        return found if 255 * sums.max(initial=0.0) <= _LARGEST_SUM else None
+
+    def _wraps(self, node: Node, bias: Array) -> bool:
+        """Whether a sum of a QLinearConv may leave its accumulator with the bias."""
+        codes = self._codes(node.inputs[3], node.inputs[5], axis=0)
+        if codes is None:
+            return True
+        sums = np.abs(codes).reshape(len(codes), -1).sum(axis=1)
+        return bool((255 * sums + np.abs(bias.astype(np.float64)) > _LARGEST_SUM).any())
 
     def _constant(self, name: str) -> Array | None:
         return self.graph.constants.get(name)
