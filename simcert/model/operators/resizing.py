@@ -1,15 +1,27 @@
-"""Operators that repeat elements, or move them between channels and space."""
+"""Operators that repeat elements, or move them between channels and space.
+
+Resize to the nearest element: ONNX Runtime computes places and sizes in float32, where a place next
+to a rounding edge may fall on either side. So one is taken only where it is exact in float32, or
+away from the edge by more than float32 rounds; a factor that puts one elsewhere is not supported.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from simcert.model.graph import Node
 from simcert.model.operators.kernel import Kernel, bounded, integers, table, unsupported
+
+_MARGIN = Fraction(1, 10**5)
+"""How near to an edge a place may be, relative to the numbers that it is made of: many times what
+float32 rounds."""
 
 
 def _resize(
@@ -60,49 +72,84 @@ def _nearest(
         raise unsupported(node, f"mode {node.text('mode', 'nearest')!r}")
     if scales is None:
         assert sizes is not None  # noqa: S101 - one of the two is given
-        scales = [size / length for size, length in zip(sizes, x.shape, strict=True)]
+        scales = [
+            float(np.float32(size) / np.float32(length))
+            for size, length in zip(sizes, x.shape, strict=True)
+        ]
+    if not all(0 < scale < math.inf for scale in scales):
+        raise unsupported(node, f"scales {list(scales)}")
     targets = sizes or [
-        math.floor(length * scale) for length, scale in zip(x.shape, scales, strict=True)
+        _size(length, scale, node) for length, scale in zip(x.shape, scales, strict=True)
     ]
     bounded(targets)
     for axis, (target, scale) in enumerate(zip(targets, scales, strict=True)):
-        if target == x.shape[axis] and scale == 1.0:
+        length = x.shape[axis]
+        if target == length:
+            if scale != 1.0:  # ONNX Runtime then copies, if the other axes keep their sizes too
+                raise unsupported(node, f"scale {scale} to the same size")
             continue
-        index = [
-            _round(_source(o, target, x.shape[axis], scale, transform, node), rounding, node)
-            for o in range(target)
-        ]
-        kept = torch.tensor(index, dtype=torch.int64).clamp(0, x.shape[axis] - 1)
+        # Before operator set 11 ONNX Runtime rounds up where it shrinks.
+        way = "ceil" if node.opset < 11 and scale < 1 else rounding
+        index = [_element(o, target, length, scale, transform, way, node) for o in range(target)]
+        kept = torch.tensor(index, dtype=torch.int64).clamp(0, length - 1)
         x = x.index_select(axis, kept.to(x.device))
     return x
 
 
-def _source(
-    target: int, count: int, length: int, scale: float, transform: str, node: Node
-) -> float:
-    """Return the coordinate that an element of the result comes from."""
+def _size(length: int, scale: float, node: Node) -> int:
+    """Return the length of the result along an axis."""
+    exact = length * Fraction(scale)
+    computed = Fraction(float(np.float32(length) * np.float32(scale)))
+    _check(exact, computed, Fraction(0), exact, node)
+    return math.floor(exact)
+
+
+def _element(
+    target: int, count: int, length: int, scale: float, transform: str, rounding: str, node: Node
+) -> int:
+    """Return the element that an element of the result is."""
+    exact = _source(Fraction(target), count, length, Fraction(scale), transform, node)
+    computed = _source(np.float32(target), count, length, np.float32(scale), transform, node)
+    edges = Fraction(1, 2) if rounding.startswith("round") else Fraction(0)
+    _check(exact, Fraction(float(computed)), edges, abs(exact) + 1, node)
+    return _round(exact, rounding, node)
+
+
+def _check(
+    exact: Fraction, computed: Fraction, edges: Fraction, size: Fraction, node: Node
+) -> None:
+    """Refuse a number that float32 may put on another side of a whole number plus ``edges``."""
+    distance = abs(exact - edges - round(exact - edges))
+    if computed != exact and distance <= _MARGIN * size:
+        raise unsupported(node, "a factor whose places depend on how float32 rounds")
+
+
+def _source(target: Any, count: int, length: int, scale: Any, transform: str, node: Node) -> Any:
+    """Return the place that an element of the result comes from, in the numbers given."""
+    number = type(target)
+    half = number(1) / number(2)
     match transform:
         case "asymmetric":
             return target / scale
         case "half_pixel":
-            return (target + 0.5) / scale - 0.5
+            return (target + half) / scale - half
         case "pytorch_half_pixel":
-            return (target + 0.5) / scale - 0.5 if count > 1 else 0.0
+            return (target + half) / scale - half if count > 1 else number(0)
         case "align_corners":
-            return target * (length - 1) / (count - 1) if count > 1 else 0.0
+            return target * number(length - 1) / number(count - 1) if count > 1 else number(0)
     raise unsupported(node, f"coordinates {transform!r}")
 
 
-def _round(x: float, rounding: str, node: Node) -> int:
+def _round(x: Fraction, rounding: str, node: Node) -> int:
     match rounding:
         case "floor":
             return math.floor(x)
         case "ceil":
             return math.ceil(x)
         case "round_prefer_floor":
-            return math.ceil(x - 0.5)
+            return math.ceil(x - Fraction(1, 2))
         case "round_prefer_ceil":
-            return math.floor(x + 0.5)
+            return math.floor(x + Fraction(1, 2))
     raise unsupported(node, f"rounding {rounding!r}")
 
 
