@@ -33,6 +33,7 @@ from simcert.bounds.rounding import FLOAT32_LARGEST, FLOAT32_SMALLEST, SMALLEST,
 from simcert.bounds.rule import DualRule, Rule
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
+from simcert.functions import Exponential
 from simcert.model.linear import Dense, Diagonal, LinearMap, Selection, Zero
 from simcert.model.linear import work as work_of
 from simcert.model.program import Affine, Product, Relu, Step, Univariate
@@ -332,11 +333,11 @@ class Propagator:
         NaN goes through all operators: no weight of 0 mends it.
         """
         a, b, delta = batch.triples[-1]
-        lost = torch.isinf(batch.underflow) & self._float32 | batch.lost
-        for step, x in ((node.f, a), (node.g, b)):
-            if x is not None and (self._float32 or isinstance(step, Univariate)):
+        lost = batch.lost
+        for step, x, operands in ((node.f, a, node.f_operands), (node.g, b, node.g_operands)):
+            if x is not None and not self._is_safe(step, operands):
                 largest = FLOAT32_LARGEST if self._float32 else torch.inf
-                lost |= ~(x.magnitude < largest).all(1)
+                lost = lost | ~(x.magnitude < largest).all(1)
         if not bool(lost.any()):
             return batch.triples[-1]
         batch.lost = lost
@@ -344,6 +345,21 @@ class Propagator:
         lost = lost[:, None]
         delta = delta if self._same else _unknown_where(lost, delta)
         return Triple(_unknown_where(lost, a), _unknown_where(lost, b), delta)
+
+    def _is_safe(self, step: Step | None, operands: Sequence[int]) -> bool:
+        """Whether a number that has no bound is nevertheless one.
+
+        Over the reals only functions are not defined everywhere. In float32, the exponentials of a
+        softmax and their sum are no numbers that a runtime computes.
+        """
+        if not self._float32:
+            undefined = isinstance(step, Univariate) and not isinstance(step.function, Exponential)
+            return not undefined
+        if isinstance(step, Affine) and not step.rounds:
+            nodes = [self._layers[operand].node for operand in operands]
+            read = [own for node in nodes for own in (node.f, node.g) if own is not None]
+            return bool(read) and all(_is_softmax_exponential(own) for own in read)
+        return _is_softmax_exponential(step)
 
     def _underflow(self, layer: _Layer, batch: _Batch) -> Tensor:
         """Return what coefficients and constants may lose to underflow at one node, (B,)."""
@@ -673,6 +689,13 @@ def _rule(step: Step | None, depth: int, device: torch.device, float32: bool) ->
     if isinstance(step, Product):
         return ProductRule(float32=float32 and step.rounds)
     return ReluRule() if isinstance(step, Relu) else None
+
+
+def _is_softmax_exponential(step: Step | None) -> bool:
+    """Whether a step is an exponential that stands inside a softmax."""
+    return (
+        isinstance(step, Univariate) and isinstance(step.function, Exponential) and not step.rounds
+    )
 
 
 def _gathered(operands: Sequence[int], parts: Sequence[Blocks]) -> dict[int, Blocks]:

@@ -112,3 +112,18 @@ def test_no_weight_of_zero_mends_what_is_undefined(tmp_path: Path) -> None:
     for arithmetic in ("real", "float32"):
         claim = Claim(UNIT, tolerance=1e-3, arithmetic=arithmetic)
         assert verify(f, g, claim, time_limit=3.0).verdict is not Verdict.PROVED
+
+
+@pytest.mark.parametrize("arithmetic", ["real", "float32"])
+def test_scores_far_apart_leave_softmax_its_bound(tmp_path: Path, arithmetic: str) -> None:
+    """No lie, but lost with them: exp(1e5) is a number, and no runtime computes it."""
+    for name, factor in (("f", 1e5), ("g", 1.01e5)):
+        body = f"""k = Constant <value = float[1,3] {{ {factor}, 0.0, -1.0 }}> ()
+        m = Mul(x, k)
+        p = Softmax(m)
+        y = ReduceMax <axes = [1]> (p)"""
+        saved(tmp_path / f"{name}.onnx", body)
+    claim = Claim(UNIT, arithmetic=arithmetic)
+    result = verify(tmp_path / "f.onnx", tmp_path / "g.onnx", claim, max_boxes=1, samples=0)
+    assert result.proof is not None
+    assert result.proof.bound <= 1.0 + 1e-4
