@@ -108,8 +108,8 @@ class Pair:
     def __init__(self, f: Network, g: Network, arithmetic: str = "real") -> None:
         self.nodes = pair_up(f, g)
         float32 = arithmetic == "float32"
-        if float32 and any(n.input_type != np.float32 for n in (f, g)):
-            raise CannotCheckError("float32 arithmetic of networks that take another type")
+        if float32 and any(n.input_type != np.float32 or not n.float32 for n in (f, g)):
+            raise CannotCheckError("float32 arithmetic of networks with floats of another type")
         equal = f.fingerprint == g.fingerprint and all(node.alike for node in self.nodes)
         self.setting = self._setting(float32, equal, 8 * len(self.nodes) + 64)
         self._widest = max(node.size for node in self.nodes)
@@ -159,7 +159,7 @@ class Pair:
                 batch.layers.append(self._forward(batch, index))
                 if index in self._refined:
                     self._refine(batch, index)
-            found = self._rows(batch, f, g, d, planes)
+            found = _without(unbounded(batch.layers), self._rows(batch, f, g, d, planes))
         return found._replace(codes=batch.codes, empty=batch.empty)
 
     # -- what exact arithmetic does in its own way ----------------------------------------------
@@ -484,6 +484,32 @@ class Pair:
 def _own(layer: Layer, side: str) -> Interval:
     found: Interval = known(layer.a if side == "f" else layer.b)
     return found
+
+
+def unbounded(layers: Sequence[Layer]) -> Bool:
+    """Return the boxes (boxes,) on which some tensor has no bounds.
+
+    A tensor may be infinite or no number at all there: a logarithm of a negative number, 1/0, a sum
+    that overflows. Nothing made of it has bounds then, not even its product with 0 or its maximum
+    with 0, whatever finite range the functions behind it have.
+    """
+    known = [x for layer in layers for x in (layer.a, layer.b) if x is not None]
+    return np.asarray(~np.all([np.isfinite(x.size).all(axis=1) for x in known], axis=0))
+
+
+def _without(boxes: Bool, found: Bounds) -> Bounds:
+    """Return the bounds without those on some boxes."""
+    if not boxes.any():
+        return found
+    rows = boxes[:, None]
+    planes = found.planes
+    if planes is not None:
+        planes = planes._replace(ends=np.where(rows, np.inf, planes.ends))
+    return found._replace(
+        lower=np.where(rows, -np.inf, found.lower),
+        upper=np.where(rows, np.inf, found.upper),
+        planes=planes,
+    )
 
 
 def _combined(parts: list[tuple[Float, Interval]], factor: float) -> Interval:

@@ -190,9 +190,16 @@ class Builder:
         rounded: str = "",
         bias_size: Float | None = None,
         noise: tuple[Noise, ...] = (),
+        unrounded: bool = False,
     ) -> Traced:
-        """Append Σ maps · operands + bias; see ``Affine``."""
+        """Append Σ maps · operands + bias; see ``Affine``.
+
+        A bias that float32 does not hold, as a product that DequantizeLinear makes of constants, a
+        runtime rounds, also where it is only moved; not if it is ``unrounded``.
+        """
         bias = np.zeros(math.prod(shape)) if bias is None else bias
+        if not terms and not unrounded and not _are_float32(bias):
+            terms = 1
         step = Affine(
             tuple(operand for operand, _ in operands),
             tuple(linear for _, linear in operands),
@@ -266,19 +273,28 @@ class Builder:
 
     def quantise(self, x: Traced, scale: Float, lower: Float, upper: Float) -> Traced:
         """Append the nearest multiples of ``scale`` within [lower, upper], all in x's shape."""
-        above = self.maximum(x, lower)
-        over = self.relu(self.combine([(1.0, x), (-1.0, upper)], computed=False))
+        # Codes saturate, which are whole numbers: the ends themselves are no numbers of a runtime.
+        above = self.maximum(x, lower, unrounded=True)
+        over = self.combine([(1.0, x), (-1.0, upper)], computed=False, unrounded=True)
+        over = self.relu(over)
         clipped = self.combine([(1.0, above), (-1.0, over)], computed=False)
         largest = np.maximum(np.abs(lower), np.abs(upper)).reshape(-1)
         return self._append(Quantiser((self.flat(clipped),), scale.reshape(-1), largest), x.shape)
 
-    def combine(self, terms: Sequence[tuple[float, Value]], *, computed: bool = True) -> Traced:
+    def combine(
+        self,
+        terms: Sequence[tuple[float, Value]],
+        *,
+        computed: bool = True,
+        unrounded: bool = False,
+    ) -> Traced:
         """Append Σ factor · value, factors ±1.
 
         Args:
             terms: factors and values, one constant at most.
             computed: whether a runtime computes this sum; otherwise it is a way to write an
                 operator that computes nothing.
+            unrounded: whether the constant is no float32 number of a runtime's.
         """
         shape = shape_of(*(value for _, value in terms))
         operands, bias = [], None
@@ -294,7 +310,11 @@ class Builder:
             step = replace(product, bias=bias, bias_size=np.abs(bias))
             return self._append(step, shape)
         return self.affine(
-            operands, bias, shape, terms=len(terms) if computed and len(terms) > 1 else 0
+            operands,
+            bias,
+            shape,
+            terms=len(terms) if computed and len(terms) > 1 else 0,
+            unrounded=unrounded,
         )
 
     def scale(self, x: Traced, factor: Constant, terms: int = 1, rounded: str = "") -> Traced:
@@ -308,12 +328,12 @@ class Builder:
             [(source, scaled)], None, shape, terms=0 if only_signs else terms, rounded=rounded
         )
 
-    def maximum(self, a: Value, b: Value) -> Traced:
+    def maximum(self, a: Value, b: Value, *, unrounded: bool = False) -> Traced:
         """Append max(a, b) = b + relu(a − b)."""
         if isinstance(a, Traced) and not isinstance(b, Traced) and not b.any():
             return self.relu(a.moved(np.broadcast_to(a.index, shape_of(a, b))))
-        over = self.relu(self.combine([(1.0, a), (-1.0, b)], computed=False))
-        return self.combine([(1.0, b), (1.0, over)], computed=False)
+        over = self.relu(self.combine([(1.0, a), (-1.0, b)], computed=False, unrounded=unrounded))
+        return self.combine([(1.0, b), (1.0, over)], computed=False, unrounded=unrounded)
 
     def minimum(self, a: Value, b: Value) -> Traced:
         """Append min(a, b) = a − relu(a − b)."""
@@ -349,6 +369,11 @@ class Builder:
     def _append(self, step: Step, shape: Sequence[int]) -> Traced:
         self.steps.append(step)
         return self.tensor(len(self.steps) - 1, shape)
+
+
+def _are_float32(numbers: Float) -> bool:
+    with np.errstate(over="ignore"):
+        return bool((numbers.astype(np.float32) == numbers).all())
 
 
 def _check_sizes(step: Affine) -> None:

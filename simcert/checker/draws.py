@@ -5,7 +5,7 @@ The files run in ONNX Runtime, which is imported only here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,9 @@ from simcert.checker.statistics import Tickets
 from simcert.checker.tree import Leaves
 
 _ROWS = 4096
+
+_ALIKE = 2.0**-16
+"""Of an output: as far as kernels of batches may round in another way than those of rows."""
 
 
 class Runner:
@@ -54,10 +57,29 @@ class Runner:
         self._rows = _ROWS if used.batched else 1
 
     def run(self, x: Float) -> Float:
-        """Return the outputs (n, outputs) of inputs (n, inputs); in batches where the file can."""
+        """Return the outputs (n, outputs) of inputs (n, inputs), each row run alone."""
+        return self._run(x, 1)
+
+    def readings(self, x: Float) -> list[Float]:
+        """Return the outputs of rows that are run alone and, where the file can, in batches.
+
+        A claim speaks of what a file makes of one input. What was counted may be batches, in which
+        other kernels round in another way; a row that a batch answers otherwise counts as alone.
+        """
+        alone = self.run(x)
+        if self._rows == 1:
+            return [alone]
+        batch = self._run(x, self._rows)
+        if batch.shape != alone.shape:
+            raise CheckError("a file gives another number of outputs for several rows")
+        with np.errstate(invalid="ignore"):
+            alike = (np.abs(batch - alone) <= _ALIKE * np.abs(alone)) | (batch == alone)
+        return [alone, np.where(alike.all(axis=1, keepdims=True), batch, alone)]
+
+    def _run(self, x: Float, size: int) -> Float:
         found = []
-        for start in range(0, len(x), self._rows):
-            rows = x[start : start + self._rows]
+        for start in range(0, len(x), size):
+            rows = x[start : start + size]
             run = partial(self._session.run, list(self._used.outputs), self._used.feed(rows))
             outputs = [np.asarray(y, dtype=np.float64).reshape(len(rows), -1) for y in _made(run)]
             found.append(np.hstack(outputs))
@@ -115,26 +137,32 @@ def divergences(
     claim: Claim,
     runners: tuple[Runner, Runner],
     input_type: np.dtype[np.floating],
-) -> Drawn:
-    """Return the divergences of all draws."""
+) -> list[Drawn]:
+    """Return the divergences of all draws, in each way in which the files may have been run."""
     count = sampling["drawn"]
     if sampling["plan"]["method"] == "exhaustive":
         chunks: Iterator[Float] = iter([leaves.lower[np.flatnonzero(tickets.counts > 0)]])
     else:
         chunks = _draws(sampling["plan"], tickets, leaves, claim, input_type)
-    found: list[tuple[Float, Float]] = []
+    found: list[list[tuple[Float, Float]]] = []
     drawn = 0
     while drawn < count:
         x = next(chunks, np.zeros((0, leaves.lower.shape[1])))[: count - drawn]
         if len(x) == 0:
             raise CheckError("fewer points than draws")
         drawn += len(x)
-        found.append((runners[0].run(x), runners[1].run(x)))
-        if found[-1][0].shape != found[-1][1].shape:
+        outputs = [runner.readings(x) for runner in runners]
+        if outputs[0][0].shape != outputs[1][0].shape:
             raise CheckError("the two networks have different numbers of outputs")
+        found.append([(f, g) for f in outputs[0] for g in outputs[1]])
     if not found:
-        return Drawn(np.zeros(0), np.zeros((0, 0)), 0.0)
-    f, g = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return [Drawn(np.zeros(0), np.zeros((0, 0)), 0.0)]
+    return [_drawn(claim, parts) for parts in zip(*found, strict=True)]
+
+
+def _drawn(claim: Claim, parts: Sequence[tuple[Float, Float]]) -> Drawn:
+    """Return the divergences of the outputs of both files, chunk by chunk."""
+    f, g = (np.concatenate(outputs) for outputs in zip(*parts, strict=True))
     columns = list(claim.compared(f.shape[1]))
     d = measured(claim.divergence, f[:, columns], g[:, columns])
     with np.errstate(invalid="ignore"):

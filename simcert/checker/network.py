@@ -16,8 +16,9 @@ from simcert.checker.builder import Builder, Coded, Quantised, Traced, Value
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.interface import Entry, Interface, interface
 from simcert.checker.linear import Index
-from simcert.checker.onnxfile import File, Node
+from simcert.checker.onnxfile import File, Node, element_number
 from simcert.checker.operators import apply
+from simcert.checker.operators.types import FLOAT, WHOLE, made
 from simcert.checker.program import Network
 from simcert.checker.protobuf import Message
 
@@ -42,7 +43,9 @@ def read(data: bytes, used: Interface | None = None) -> Network:
     numbers = used.parts(np.arange(used.inputs)[None])
     for entry, part in zip(used.entries, numbers, strict=True):
         values[entry.tensor.name] = _entered(builder, entry, part)
-    types = file.element_types
+    types: dict[str, int | None] = dict(file.element_types)
+    types |= {e.tensor.name: element_number(e.tensor.type) for e in used.entries}
+    float32 = True
     for proto in _needed(file.nodes, used.outputs):
         node = Node(proto, types, file.opset)
         for name in node.inputs:
@@ -52,9 +55,13 @@ def read(data: bytes, used: Interface | None = None) -> Network:
         if not node.outputs or any(name in values for name in node.outputs):
             raise CannotCheckError(f"{node.operator} with outputs {node.outputs}")
         values |= {n: value for n, value in zip(node.outputs, outputs, strict=False) if n}
+        types |= (kinds := made(node))
+        if node.operator == "DequantizeLinear" or any(isinstance(x, Traced) for x in outputs):
+            float32 = float32 and WHOLE.union((FLOAT,)).issuperset(kinds.values())
     return Network(
         builder.finished(_joined(builder, [values.get(name) for name in used.outputs])),
         used.input_type,
+        float32,
         _fingerprint(file, used),
         file.kept_channels,
     )

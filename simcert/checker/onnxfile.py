@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,11 +209,11 @@ class Node:
 
     Args:
         proto: of the node.
-        types: of initialisers.
+        types: of tensors, as numbers of TensorProto.DataType.
         opset: version of the operators.
     """
 
-    def __init__(self, proto: Message, types: dict[str, int], opset: int) -> None:
+    def __init__(self, proto: Message, types: Mapping[str, int | None], opset: int) -> None:
         self.opset = opset
         self.operator, self.domain, self.name = proto.text(4), proto.text(7), proto.text(3)
         self.inputs, self.outputs = proto.texts(1), proto.texts(2)
@@ -272,6 +272,11 @@ class Node:
             raise self.refused(f"without {name}")
         return tensor(item.message(5))
 
+    def element_type(self, name: str, default: int) -> int:
+        """Return the element type of a tensor, if it is there."""
+        item = self._attribute(name, 4)
+        return default if item is None else item.message(5).integer(2)
+
     def check_attributes(self) -> None:
         """Refuse attributes that the operator's reading did not look at."""
         if rest := sorted(self._attributes.keys() - self._read):
@@ -284,6 +289,12 @@ class Node:
         if item is not None and item.integer(20) != kind:
             raise self.refused(f"with {name} of another type")
         return item
+
+
+def element_number(kind: np.dtype[Any]) -> int | None:
+    """Return the number of TensorProto.DataType of a type."""
+    known = {**_INTEGERS, **_FLOATS, 9: np.dtype(bool)}
+    return next((number for number, element in known.items() if element == kind), None)
 
 
 def _declared(value: Message) -> Tensor:

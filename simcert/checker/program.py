@@ -284,6 +284,7 @@ class Network:
     Attributes:
         steps: the first one is the input.
         input_type: of the input's elements.
+        float32: whether no tensor of the file that is computed has floats of another type.
         fingerprint: equal for files that hold the same graph with the same constants and are used
             in the same way.
         kept: for nodes of which channels were removed, which ones are left, as the file says.
@@ -291,6 +292,7 @@ class Network:
 
     steps: tuple[Step, ...]
     input_type: np.dtype[np.floating]
+    float32: bool
     fingerprint: str
     kept: dict[str, list[int]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simcert.checker.builder import Builder, Coded, Value
+from simcert.checker.builder import Builder, Coded, Traced, Value
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.movement import MOVEMENTS
 from simcert.checker.onnxfile import Node
@@ -23,6 +23,7 @@ from simcert.checker.operators import (
     resizing,
 )
 from simcert.checker.operators.operands import Operands, Reading
+from simcert.checker.operators.types import WHOLE
 
 __all__ = ["OPERATORS", "apply"]
 
@@ -45,6 +46,13 @@ OPERATORS: dict[str, Reading] = {
 _OF_CODES = {"Cast", "DequantizeLinear", "MaxPool", "Mul", *MOVEMENTS, *integers.OPERATORS}
 """Operators that look at what integers, or scales of integers, stand for."""
 
+_OF_WHOLE_NUMBERS = {
+    *("Cast", "Concat", "Max", "Min", "Pad", "Shape"),
+    *comparisons.OPERATORS,
+    *MOVEMENTS,
+}
+"""Operators that make of integers what they would make of the same real numbers."""
+
 
 def apply(builder: Builder, node: Node, operands: Operands) -> list[Value]:
     """Return the outputs of a node; those that are constants are found without steps.
@@ -57,6 +65,11 @@ def apply(builder: Builder, node: Node, operands: Operands) -> list[Value]:
         raise CannotCheckError(f"the checker does not know the operator {node.operator!r}")
     if node.operator not in _OF_CODES and any(isinstance(x, Coded) for x in operands):
         raise node.refused("of quantised numbers")
+    if node.operator not in _OF_WHOLE_NUMBERS and any(
+        isinstance(x, Traced) and not isinstance(x, Coded) and kind in WHOLE
+        for x, kind in zip(operands, node.types, strict=True)
+    ):
+        raise node.refused("of whole numbers")
     found = OPERATORS[node.operator](builder, node, operands)
     node.check_attributes()
     return list(found) if isinstance(found, Sequence) else [found]

@@ -8,12 +8,15 @@ from __future__ import annotations
 import numpy as np
 
 from simcert.checker.builder import Builder, Traced, Value, shape_of, spread
+from simcert.checker.errors import CannotCheckError
 from simcert.checker.interval import Bool
 from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import Operands, Reading, present, traced
 
 _LARGEST_CHOICE = 64
 """Elements that ArgMax and ArgMin choose from."""
+
+_LARGEST_WHOLE = 2**24
 
 _SIGNS = {
     "Greater": (1.0, "Positive"),
@@ -24,8 +27,12 @@ _SIGNS = {
 
 
 def _real(value: Value) -> Value:
-    """Return constants of any type as real numbers."""
-    return value if isinstance(value, Traced) else value.astype(np.float64)
+    """Return constants of any type as real numbers, which float32 must hold if they are whole."""
+    if isinstance(value, Traced):
+        return value
+    if value.dtype == np.int64 and value.size and np.abs(value).max() > _LARGEST_WHOLE:
+        raise CannotCheckError(f"the checker does not know whole numbers above {_LARGEST_WHOLE}")
+    return value.astype(np.float64)
 
 
 def _compare(builder: Builder, node: Node, operands: Operands) -> Value:

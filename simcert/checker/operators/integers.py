@@ -30,6 +30,30 @@ from simcert.checker.operators.quantisers import coded, meant, restored
 _TERMS = 1
 """Integer sums are exact; what follows rounds a few times."""
 
+_RANGE = 255
+"""The greatest distance of an 8-bit code from its zero point."""
+
+
+def _check_sum(node: Node, weight: Constant, axis: int, bias: Constant | None = None) -> None:
+    """Require sums of codes times weights to be 32-bit integers; a runtime's wrap around.
+
+    Args:
+        node: for messages; its codes are of 8 bits, as ONNX has it.
+        weight: codes less their zero points.
+        axis: of the results, one sum each; the other axes are added up (of matrices the rows).
+        bias: of each result.
+    """
+    along = tuple(range(1, weight.ndim)) if axis == 0 else (max(weight.ndim - 2, 0),)
+    sums = np.abs(weight).sum(axis=along) * _RANGE
+    most = float(sums.max(initial=0)) + (0.0 if bias is None else float(np.abs(bias).max()))
+    if most >= 2**31:
+        raise node.refused("with sums that 32-bit integers may not hold")
+
+
+def _shifted(node: Node, codes: Constant, zero: Constant, axis: int) -> NDArray[np.float64]:
+    """Return codes less their zero points."""
+    return meant(node, codes, (np.ones(zero.shape), zero), axis)
+
 
 def _parameters(node: Node, operands: Operands, position: int) -> tuple[Constant, Constant]:
     """Return the scale at a position and the zero point behind it."""
@@ -41,6 +65,8 @@ def _quantised_convolution(builder: Builder, node: Node, operands: Operands) -> 
     read = restored(node, x, _parameters(node, operands, 1))
     weight = meant(node, constant(node, operands, 3), _parameters(node, operands, 4), 0)
     shift, rounded = given(node, operands, 8), ""
+    codes = constant(node, operands, 3), constant(node, operands, 5)
+    _check_sum(node, _shifted(node, *codes, 0), 0, shift)
     if shift is not None:
         if shift.dtype != np.int64:
             raise node.refused("with a bias that is not of integers")
@@ -61,8 +87,11 @@ def _quantised_product(builder: Builder, node: Node, operands: Operands) -> Valu
         for position in (0, 3)
     )
     if isinstance(left, Traced) and isinstance(right, Traced):
+        _check_sum(node, np.full(left.shape[-1:], float(_RANGE)), -1)
         made = builder.contract(left, right)
     elif isinstance(left, Traced):
+        codes = constant(node, operands, 3), constant(node, operands, 5)
+        _check_sum(node, _shifted(node, *codes, -1), -1)
         made = product(builder, node, left, right, "", _TERMS)  # type: ignore[arg-type]
     else:
         raise node.refused("of a constant on the left")
@@ -93,7 +122,8 @@ def _integer_sum(builder: Builder, node: Node, operands: Operands) -> Value:
     codes = constant(node, operands, 1)
     zero = given(node, operands, 3)
     zero = np.zeros(1, dtype=np.int64) if zero is None else zero
-    shifted = meant(node, codes, (np.ones(zero.shape), zero), axis)
+    shifted = _shifted(node, codes, zero, axis)
+    _check_sum(node, shifted, axis)
     scale = None
     if isinstance(x, Quantised):
         scale = float(x.scale.reshape(-1)[0])

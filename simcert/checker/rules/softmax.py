@@ -201,12 +201,12 @@ def _most(x: Float) -> Float:
 
 
 def _weights(x: Interval) -> Interval:
-    """Return the interval of each weight, 1/Σ exp(x_j − x_i)."""
+    """Return the interval of each weight, 1/Σ exp(x_j − x_i); none where ∞ − ∞ is no number."""
     low, high = _odds(x.upper, x.lower), _odds(x.lower, x.upper)
     lower = np.maximum((1 - TINY) / (1 + low) - SMALL, 0.0)
     upper = np.minimum((1 + TINY) / (1 + high) + SMALL, 1.0)
     finite = np.isfinite(x.lower + x.upper).all(axis=-1, keepdims=True)
-    return Interval(np.where(finite, lower, 0.0), np.where(finite, upper, 1.0))
+    return Interval(np.where(finite, lower, -np.inf), np.where(finite, upper, np.inf))
 
 
 def _odds(numerator: Float, denominator: Float) -> Float:
