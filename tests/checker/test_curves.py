@@ -138,16 +138,19 @@ def test_quantisers_per_channel_and_exactly(tmp_path: Path, channels: int) -> No
     x = np.random.default_rng(1).uniform(-1, 1, (2, 4))
     lower, upper = x - np.array([[0.01], [0.4]]), x + np.array([[0.01], [0.4]])
     nothing, each = np.zeros((2, 2, 2)), np.eye(2)
+    generator = np.random.default_rng(2)
     for arithmetic in ("real", "float32"):
         near, exact = (
             kind(f, g, arithmetic).bound(lower, upper, *nothing, each) for kind in (Pair, ExactPair)
         )
-        np.testing.assert_allclose(near.upper, exact.upper, rtol=1e-2, atol=1e-4)
-        for _ in range(50):
-            at = points(lower, upper, np.random.default_rng(2))
+        # Fractions leave out one choice of lines.
+        assert (near.upper <= exact.upper * 1.01 + 1e-4).all()
+        for _ in range(200):
+            at = points(lower, upper, generator)
             d = f.evaluate(at) - g.evaluate(at)
-            assert (exact.lower <= d + 1e-13).all()
-            assert (d - 1e-13 <= exact.upper).all()
+            for own in (near, exact):
+                assert (own.lower <= d + 1e-13).all()
+                assert (d - 1e-13 <= own.upper).all()
 
 
 def test_a_quantiser_against_none(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_options_exclude_each_other(files: list[str]) -> None:
         assert "leave --tolerance, --divergence and --outputs out" in done.stderr
 
 
-def test_the_checker_refuses_what_it_does_not_know(files: list[str], tmp_path: Path) -> None:
+def test_the_checker_knows_tolerances_of_outputs(files: list[str], tmp_path: Path) -> None:
     certificate = tmp_path / "certificate.json"
     arithmetic = ("--arithmetic", "real")
     done = run(*files, "--tolerances", "1,1,1", "--certificate", str(certificate), *arithmetic)
@@ -69,8 +69,7 @@ def test_the_checker_refuses_what_it_does_not_know(files: list[str], tmp_path: P
     checked = CliRunner().invoke(
         main, ["check", str(certificate), "--original", files[0], "--compressed", files[1]]
     )
-    assert checked.exit_code != 0
-    assert "does not know the divergence 'per-output:0-2=1.0'" in checked.output
+    assert checked.exit_code == 0, checked.output
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,7 @@ def test_options_reach_the_function(arguments: list[str], monkeypatch: pytest.Mo
     assert (resources.executor, resources.count, resources.memory) == ("processes", 4, 3 * 2**20)
     assert resources.resume == Path("state.npz")
     limits = {"samples": 7, "max_boxes": 8, "time_limit": 9.0, "threads": 1}
-    assert seen == {**limits, "seed": 3, "eta": 0.25}
+    assert seen == {**limits, "seed": 3, "eta": 0.25, "early_stopping": False}
 
 
 def test_seeds_make_runs_repeatable(arguments: list[str]) -> None:
