@@ -127,3 +127,23 @@ def test_scores_far_apart_leave_softmax_its_bound(tmp_path: Path, arithmetic: st
     result = verify(tmp_path / "f.onnx", tmp_path / "g.onnx", claim, max_boxes=1, samples=0)
     assert result.proof is not None
     assert result.proof.bound < 2.0
+
+
+def test_a_runtime_that_flushes_subnormals_finds_a_tie(tmp_path: Path) -> None:
+    f = saved(
+        tmp_path / "f.onnx",
+        """zero = Constant <value = float[1,1] { 0.0 }> ()
+        p = Concat <axis = 1> (zero, x)
+        c = ArgMax <axis = 1> (p)
+        y = Cast <to = 1> (c)""",
+    )
+    g = saved(
+        tmp_path / "g.onnx",
+        """zero = Constant <value = float[1,1] { 0.0 }> ()
+        one = Constant <value = float[1,1] { 1.0 }> ()
+        m = Mul(x, zero)
+        y = Add(m, one)""",
+    )
+    region = Region.from_boxes([[1e-40]], [[2e-40]], source="subnormal numbers")
+    result = verify(f, g, Claim(region, tolerance=0.5), time_limit=3.0)
+    assert result.verdict is not Verdict.PROVED
