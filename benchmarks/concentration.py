@@ -14,6 +14,7 @@ output.
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,13 +33,13 @@ from simcert.bounds import Propagator
 from simcert.claim import Region
 from simcert.concentration import concentrate
 from simcert.integration.quantile import QUANTILES
-from simcert.model import load
+from simcert.model import Model, load
 from simcert.model.linear import Dense
 from simcert.model.lowering import lower
 from simcert.model.program import Affine, Input, Program, Relu, Step
 from simcert.model.runtime import Runtime
 from simcert.numerals import format_upper
-from simcert.pairing import align, spread
+from simcert.pairing import DualProgram, align, spread
 
 RADIUS, ETA, DRAWS = 8 / 255, 1e-3, 100_000
 
@@ -55,19 +56,35 @@ def row(cells: list[object]) -> None:
     print(f"| {' | '.join(texts)} |", flush=True)
 
 
+def images_of(vision: Path, count: int) -> np.ndarray:
+    """Return the first images (count, pixels), in 0 … 255."""
+    images = np.load(vision / "images/mnist_test_0000_4999.npz")["images"]
+    return images[:count].reshape(count, -1)
+
+
+def quantised(vision: Path, folder: Path) -> tuple[Path, Path]:
+    """Return the network's file and that of its int8 copy."""
+    original, compressed = vision / "onnx/mnist-net_256x2.onnx", folder / "int8.onnx"
+    pruners.quantize(original, bits=8).save(compressed)
+    return original, compressed
+
+
+def paired(models: Sequence[Model]) -> DualProgram:
+    """Return the pair as one program."""
+    f, g = (lower(model.graph) for model in models)
+    return align(f, spread(f, g, models[1].graph.metadata))
+
+
 def images(vision: Path, count: int, seconds: float) -> None:
     """Print the table of real images."""
     row(["image", "clipped", "worst case", "D(1e-3)", "ratio", "D(1e-9)", "sampled 99.9 %", "s"])
     row(["---"] * 8)
-    original = vision / "onnx/mnist-net_256x2.onnx"
-    x = np.load(vision / "images/mnist_test_0000_4999.npz")["images"][:count].reshape(count, -1)
+    x = images_of(vision, count)
     with tempfile.TemporaryDirectory() as folder:
-        compressed = Path(folder) / "int8.onnx"
-        pruners.quantize(original, bits=8).save(compressed)
-        models = load(original), load(compressed)
+        files = quantised(vision, Path(folder))
+        models = [load(path) for path in files]
         f, g = (Runtime(model, 2) for model in models)
-        programs = [lower(model.graph) for model in models]
-        dual = align(programs[0], spread(*programs, models[1].graph.metadata))
+        dual = paired(models)
         limits = {"samples": 0, "time_limit": seconds}
         for number, clipped in ((i, c) for i in range(count) for c in (False, True)):
             low, high = x[[number]] / 255 - RADIUS, x[[number]] / 255 + RADIUS
@@ -75,7 +92,7 @@ def images(vision: Path, count: int, seconds: float) -> None:
                 low, high = low.clip(0, 1), high.clip(0, 1)
             region = Region.from_boxes(low, high, source="noise").rounded_outward(np.float32)
             claim = simcert.Claim(region)
-            worst = simcert.verify(original, compressed, claim, **limits).proof.bound
+            worst = simcert.verify(*files, claim, **limits).proof.bound
             start = time.monotonic()
             bounds = [concentrate(dual, claim, np.float32, eta).bound for eta in (ETA, 1e-9)]
             took = (time.monotonic() - start) / 2
@@ -90,15 +107,11 @@ def checked(vision: Path, count: int) -> None:
     """Print what the independent checker finds beside the prover."""
     row(["image", "η", "D, prover", "D, checker", "ratio", "s, checker"])
     row(["---"] * 6)
-    original = vision / "onnx/mnist-net_256x2.onnx"
-    x = np.load(vision / "images/mnist_test_0000_4999.npz")["images"][:count].reshape(count, -1)
+    x = images_of(vision, count)
     with tempfile.TemporaryDirectory() as folder:
-        compressed = Path(folder) / "int8.onnx"
-        pruners.quantize(original, bits=8).save(compressed)
-        models = load(original), load(compressed)
-        programs = [lower(model.graph) for model in models]
-        dual = align(programs[0], spread(*programs, models[1].graph.metadata))
-        read = [checker.network.read(path.read_bytes()) for path in (original, compressed)]
+        files = quantised(vision, Path(folder))
+        dual = paired([load(path) for path in files])
+        read = [checker.network.read(path.read_bytes()) for path in files]
         m = read[0].outputs
         functions = checker.leaves.Functions(np.zeros((m, m)), np.zeros((m, m)), np.eye(m))
         for number in range(count):

@@ -26,7 +26,6 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 WIDTH = 8
 
 _VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
-_ZERO = ir.Constant(_VECTOR, [0.0] * WIDTH)
 _CONTRACT = ("contract",)
 
 _function = cast(Callable[[Callable[..., Any]], Callable[..., Any]], intrinsic)

@@ -184,17 +184,15 @@ class _Expansion:
         shape[axis] = -1
         moved = shift.astype(np.float64).reshape(shape if shift.size > 1 else ())
         found = codes.astype(np.float64) - moved
-        others = tuple(k for k in range(codes.ndim) if k != axis % codes.ndim)
-        sums = np.abs(found).sum(axis=others)
-        return found if 255 * sums.max(initial=0.0) <= _LARGEST_SUM else None
+        return found if (_largest_sums(found, axis) <= _LARGEST_SUM).all() else None
 
     def _wraps(self, node: Node, bias: Array) -> bool:
         """Whether a sum of a QLinearConv may leave its accumulator with the bias."""
         codes = self._codes(node.inputs[3], node.inputs[5], axis=0)
         if codes is None:
             return True
-        sums = np.abs(codes).reshape(len(codes), -1).sum(axis=1)
-        return bool((255 * sums + np.abs(bias.astype(np.float64)) > _LARGEST_SUM).any())
+        sums = _largest_sums(codes, axis=0) + np.abs(bias.astype(np.float64))
+        return bool((sums > _LARGEST_SUM).any())
 
     def _constant(self, name: str) -> Array | None:
         return self.graph.constants.get(name)
@@ -208,6 +206,12 @@ class _Expansion:
         readers = self._readers.get(name, [])
         wanted = len(readers) == 1 and readers[0].operator == operator
         return readers[0] if wanted and name != self.graph.output.name else None
+
+
+def _largest_sums(codes: Float, axis: int) -> Float:
+    """Return what sums of products with bytes may reach, one for each channel."""
+    others = tuple(k for k in range(codes.ndim) if k != axis % codes.ndim)
+    return 255 * np.asarray(np.abs(codes).sum(axis=others), np.float64)
 
 
 def _fits(parameter: Array, codes: Array, axis: int) -> bool:
