@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pairs
 import real_inputs
+from rows import Rows
 
 from simcert.model import load
 
@@ -33,21 +34,13 @@ def main() -> None:
     parser.add_argument("--time-limit", type=float, default=60.0)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    done = set()
-    if options.output.exists():
-        with options.output.open() as file:
-            done = {row["pair"] for row in csv.DictReader(file)}
+    done = Rows(options.output, COLUMNS, key=1)
     with (options.data / "pairs/pairs.csv").open() as file:
-        wanted = [row for row in csv.DictReader(file) if row["pair"] not in done]
-    with options.output.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if not done:
-            writer.writeheader()
-        for pair in wanted:
-            if not options.pairs or pair["pair"] in options.pairs.split(","):
-                with tempfile.TemporaryDirectory() as folder:
-                    writer.writerow(measured(pair, options, Path(folder)))
-                file.flush()
+        wanted = [row for row in csv.DictReader(file) if (row["pair"],) not in done]
+    for pair in wanted:
+        if not options.pairs or pair["pair"] in options.pairs.split(","):
+            with tempfile.TemporaryDirectory() as folder:
+                done.append(measured(pair, options, Path(folder)))
 
 
 def measured(pair: dict[str, str], options: argparse.Namespace, folder: Path) -> dict[str, object]:

@@ -16,7 +16,6 @@ FOLDER/differential.csv.
 """
 
 import argparse
-import csv
 import os
 import re
 import statistics
@@ -28,7 +27,8 @@ from pathlib import Path
 
 import chains
 import numpy as np
-from peers import output_of, said, stored
+from peers import output_of, said
+from rows import Rows
 
 import simcert
 
@@ -120,7 +120,7 @@ def theirs(
 
 
 def rows(
-    benchmark: Benchmark, data: Path, done: set[tuple[str, ...]], options: argparse.Namespace
+    benchmark: Benchmark, data: Path, measured: Rows, options: argparse.Namespace
 ) -> Iterator[list[str]]:
     """Run what is not done yet, case by case, every program in turn."""
     header = np.full(2000, -1.0), np.full(2000, 1.0), np.zeros(2000), np.ones(2000)
@@ -132,7 +132,7 @@ def rows(
         for case in range(CASES):
             for tool in (*OURS, "ReluDiff", "NeuroDiff"):
                 executable = getattr(options, tool.lower(), None)
-                if (benchmark.name, str(case), tool) in done:
+                if (benchmark.name, case, tool) in measured:
                     continue
                 if tool in OURS:
                     found = ours(benchmark, data, case, options, OURS[tool])
@@ -176,18 +176,12 @@ def main() -> None:
     options.cores = {int(core) for core in options.cores.split(",")}
     os.sched_setaffinity(0, options.cores)
     options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / "differential.csv"
-    done = {(row["set"], row["case"], row["tool"]) for row in stored(path)}
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        if not done:
-            writer.writerow(COLUMNS)
-        for benchmark in BENCHMARKS:
-            ours(benchmark, options.data, 0, options, "real")  # libraries are loaded first
-            for row in rows(benchmark, options.data, done, options):
-                writer.writerow(row)
-                file.flush()
-    print(markdown(stored(path)), end="")
+    measured = Rows(options.output / "differential.csv", COLUMNS, key=3)
+    for benchmark in BENCHMARKS:
+        ours(benchmark, options.data, 0, options, "real")  # libraries are loaded first
+        for row in rows(benchmark, options.data, measured, options):
+            measured.append(dict(zip(COLUMNS, row, strict=True)))
+    print(markdown(measured.stored), end="")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ geometric means goes to standard output.
 """
 
 import argparse
-import csv
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rows import Rows
 
 import pruners
 import simcert
@@ -90,7 +90,7 @@ def measure(original: Path, compressed: Path, region: Region, seconds: float) ->
     return row
 
 
-def rows(options: argparse.Namespace, folder: Path, done: set[tuple[str, ...]]) -> Iterator[dict]:
+def rows(options: argparse.Namespace, folder: Path, measured: Rows) -> Iterator[dict]:
     """Measure what is not there yet."""
     for network in options.networks:
         original = options.vision / "onnx" / f"{network}.onnx"
@@ -101,7 +101,7 @@ def rows(options: argparse.Namespace, folder: Path, done: set[tuple[str, ...]]) 
             for radius in options.radii or CASES[network]:
                 for image in range(options.images):
                     key = {"network": network, "copy": copy, "radius": radius, "image": image}
-                    if tuple(str(value) for value in key.values()) in done:
+                    if tuple(key.values()) in measured:
                         continue
                     low, high = x[[image]] - radius, x[[image]] + radius
                     if not network.startswith("cifar"):
@@ -143,20 +143,11 @@ def main() -> None:
     parser.add_argument("--radii", nargs="*", type=float)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found: list[dict[str, str]] = []
-    if options.output.exists():
-        with options.output.open(newline="") as file:
-            found = list(csv.DictReader(file))
-    done = {tuple(row[name] for name in FIELDS[:4]) for row in found}
-    with options.output.open("a", newline="") as file, tempfile.TemporaryDirectory() as folder:
-        writer = csv.DictWriter(file, FIELDS)
-        if not found:
-            writer.writeheader()
-        for row in rows(options, Path(folder), done):
-            writer.writerow(row)
-            file.flush()
-            found.append({name: str(value) for name, value in row.items()})
-    table(found)
+    measured = Rows(options.output, FIELDS, key=4)
+    with tempfile.TemporaryDirectory() as folder:
+        for row in rows(options, Path(folder), measured):
+            measured.append(row)
+    table(measured.stored)
 
 
 if __name__ == "__main__":

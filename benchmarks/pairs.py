@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from rows import Rows
 
 import simcert
 from simcert.bounds import Propagator
@@ -182,13 +183,10 @@ def main() -> None:
     if not options.half_steps and options.output is None:
         parser.error("--output is needed")
     torch.set_num_threads(options.threads)
-    done: list[dict[str, str]] = []
     if options.half_steps:
         print("| pair | gap of the two best scores | half steps |\n|---|---|---|")
-    elif options.output.exists():
-        with options.output.open(newline="") as file:
-            done = list(csv.DictReader(file))
-    known = {tuple(row[column] for column in COLUMNS[:4]) for row in done}
+    else:
+        measured = Rows(options.output, COLUMNS, key=4)
     with (options.data / "pairs/pairs.csv").open() as file:
         pairs = list(csv.DictReader(file))
     for pair in pairs:
@@ -210,25 +208,12 @@ def main() -> None:
             uniform = np.random.default_rng(row).random((1, inputs))
             x = real[row : row + 1] if len(real) else uniform
             for steps in options.steps:
-                key = (name, str(row), str(steps), options.arithmetic)
-                if key in known:
-                    continue
-                values = dict(zip(COLUMNS, key, strict=False))
-                values |= {k: str(v) for k, v in measure(paths, name, x, steps, options).items()}
-                append(options.output, values)
-                done.append(values)
+                key = (name, row, steps, options.arithmetic)
+                if key not in measured:
+                    values = dict(zip(COLUMNS, key, strict=False))
+                    measured.append(values | measure(paths, name, x, steps, options))
     if not options.half_steps:
-        print_table(done)
-
-
-def append(path: Path, values: dict[str, str]) -> None:
-    """Write one row at once, so that a rerun goes on behind it."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        if new:
-            writer.writeheader()
-        writer.writerow(values)
+        print_table(measured.stored)
 
 
 def print_table(rows: list[dict[str, str]]) -> None:

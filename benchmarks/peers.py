@@ -23,7 +23,6 @@ machine, before the first row.
 """
 
 import argparse
-import csv
 import json
 import os
 import re
@@ -40,6 +39,7 @@ from pathlib import Path
 
 import chains
 import numpy as np
+from rows import Rows
 
 import pruners
 from acasxu import files, units
@@ -231,25 +231,6 @@ def output_of(command: Sequence[str], limit: float) -> str:
 COLUMNS = ("network", "tool", "verdict", "seconds", "cpu", "process", "work")
 
 
-def stored(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table that was begun."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def append(path: Path, row: dict[str, str | float | int | None]) -> None:
-    """Write one more row."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        shown = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()}
-        writer.writerow(shown)
-
-
 def mean(ratios: Sequence[float]) -> float:
     """Return the geometric mean."""
     return exp(sum(map(log, ratios)) / len(ratios))
@@ -314,12 +295,11 @@ def main() -> None:
         tools.append(single(name, template, options.time_limit))
 
     networks = options.networks.split(",") if options.networks else files.present(options.folder)
-    table = options.output / "peers.csv"
     options.output.mkdir(parents=True, exist_ok=True)
-    done = {(row["network"], row["tool"]) for row in stored(table)}
+    measured = Rows(options.output / "peers.csv", COLUMNS, key=2)
     warm = False
     for name in networks:
-        todo = [tool for tool in tools if (name, tool.name) not in done]
+        todo = [tool for tool in tools if (name, tool.name) not in measured]
         if not todo:
             continue
         pair = prepare(name, options.folder, options.output / "pairs", options.tolerance)
@@ -329,11 +309,12 @@ def main() -> None:
             warm = True
         for tool in todo:
             row = {"network": name, "tool": tool.name, **run(tool, pair, options.time_limit)}
-            append(table, row)
+            shown = {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()}
+            measured.append(shown)
             print(row, flush=True)
-        text = markdown(stored(table), options.time_limit)
+        text = markdown(measured.stored, options.time_limit)
         write_atomically(options.output / "peers.md", text.encode())
-    print(markdown(stored(table), options.time_limit), end="")
+    print(markdown(measured.stored, options.time_limit), end="")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ is refused, as torch 2 has moved on from what it imports. A rerun continues FOLD
 """
 
 import argparse
-import csv
 import tempfile
 import time
 import warnings
@@ -21,7 +20,8 @@ from pathlib import Path
 import chains
 import numpy as np
 import torch
-from peers import mean, stored
+from peers import mean
+from rows import Rows
 
 import pruners
 import simcert
@@ -134,15 +134,11 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     options.output.mkdir(parents=True, exist_ok=True)
-    path = options.output / "product.csv"
-    done = {(row["set"], row["case"]) for row in stored(path)}
-    with path.open("a", newline="") as file, tempfile.TemporaryDirectory() as scratch:
-        writer = csv.writer(file, lineterminator="\n")
-        if not done:
-            writer.writerow(COLUMNS)
+    measured = Rows(options.output / "product.csv", COLUMNS, key=2)
+    with tempfile.TemporaryDirectory() as scratch:
         networks = options.acasxu.split(",")
         for case in cases(options.data, Path(scratch), options.inputs, networks):
-            if (case.kind, case.name) in done:
+            if (case.kind, case.name) in measured:
                 continue
             start = time.monotonic()
             bound, found = ours(case)
@@ -151,12 +147,13 @@ def main() -> None:
                 start = time.monotonic()
                 bound = lirpa(case, method)
                 rows.append((method, bound, time.monotonic() - start))
-            for method, bound, seconds in rows:
-                numbers = (f"{bound:.6g}", f"{found:.6g}", f"{seconds:.3f}")
-                writer.writerow([case.kind, case.name, method, *numbers])
-            file.flush()
+            cells = [
+                (case.kind, case.name, method, f"{bound:.6g}", f"{found:.6g}", f"{seconds:.3f}")
+                for method, bound, seconds in rows
+            ]
+            measured.append(*(dict(zip(COLUMNS, row, strict=True)) for row in cells))
             print(case.kind, case.name, rows, found, flush=True)
-    print(markdown(stored(path)), end="")
+    print(markdown(measured.stored), end="")
 
 
 if __name__ == "__main__":
