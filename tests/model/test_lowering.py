@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch.nn.functional import group_norm
@@ -18,6 +19,7 @@ from simcert.model import Model, load
 from simcert.model.executor import Executor
 from simcert.model.graph import DYNAMIC, Graph, Node, TensorInfo
 from simcert.model.lowering import LOWERINGS, lower
+from simcert.model.lowering.wholes import INTEGERS
 from simcert.model.passes.constants import fold_constants
 from simcert.model.program import Affine, Input, Product, Program, Relu, Univariate
 from simcert.model.reader import read
@@ -306,6 +308,16 @@ def test_what_the_output_does_not_need_is_dropped(build: Build) -> None:
     program = lower(read(build("a = Relu(x) b = Neg(a) y = Abs(x)")))
     assert not any(getattr(step, "label", "") == "b" for step in program.steps)
     assert sum(isinstance(step, Relu) for step in program.steps) == 2
+
+
+@pytest.mark.parametrize("kind", sorted(INTEGERS))
+def test_truth_is_kept_by_integers_of_every_type(build: Build, kind: int) -> None:
+    data = build(f"c = Greater(x, w) i = Cast<to = {kind}>(c) y = Cast<to = 1>(i)", opset=21, ir=10,
+                 w=scalar(0.5))  # fmt: skip
+    x = np.array([[-3.0, 0.25, 0.75, 300.0]], dtype=np.float32)
+    (expected,) = onnxruntime.InferenceSession(data).run(None, {"x": x})
+    np.testing.assert_array_equal(expected, [[0, 0, 1, 1]])
+    np.testing.assert_array_equal(lower(read(data)).run(torch.tensor(x).double()), expected)
 
 
 def test_errors_are_model_errors() -> None:

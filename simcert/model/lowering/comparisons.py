@@ -23,12 +23,12 @@ from simcert.model.lowering.builder import (
     positions,
     present,
 )
+from simcert.model.lowering.wholes import INTEGERS
 
 _FLOAT = frozenset({1, 11})
 _BOOL = 9
 _INDEX = frozenset({6, 7})
-_WHOLE = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
-"""Element types of ONNX: float and double, bool, int32 and int64, all integers."""
+"""Element types of ONNX: float and double, bool, int32 and int64."""
 
 
 def _comparison(function: Function, sign: float) -> Lowering:
@@ -120,7 +120,7 @@ def _cast(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Op
     """Between float and double, from truth or a position to numbers, from a number to its truth."""
     x, target = activation(node, inputs[0]), node.integer("to", 0)
     if x.step in builder.truths:
-        if target in _FLOAT | _WHOLE | {_BOOL}:
+        if target in _FLOAT | INTEGERS | {_BOOL}:
             return [x]
     elif x.step in builder.wholes and target in _FLOAT | _INDEX:
         return [x]

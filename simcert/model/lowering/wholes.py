@@ -12,8 +12,8 @@ from simcert.errors import UnsupportedOperatorError
 from simcert.model.graph import Graph, Node
 from simcert.model.operators.movement import KERNELS as _MOVEMENT
 
-_INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13, 21, 22})
-"""Element types of ONNX: all integers."""
+INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13, 21, 22})
+"""Element types of ONNX: all integers, also those of 4 bits."""
 
 _MAKES = frozenset({"ArgMax", "ArgMin", "QuantizeLinear"})
 _KEEPS = (frozenset(_MOVEMENT) - {"Cast"}) | {
@@ -43,7 +43,7 @@ class Wholes:
         if reads and node.operator not in _KEEPS | _TAKES:
             detail = "of integers, which a runtime truncates and wraps; Cast them to float first"
             raise UnsupportedOperatorError(node.operator, node.name, detail)
-        cast = node.operator == "Cast" and node.integer("to", 0) in _INTEGERS
+        cast = node.operator == "Cast" and node.integer("to", 0) in INTEGERS
         if cast or node.operator in _MAKES or (reads and node.operator in _KEEPS):
             self._names.update(node.outputs)
 
