@@ -24,6 +24,10 @@ INTEGER = "simcert_integer"
 """An attribute of nodes that a pass made of an integer kernel: 1, or 2 where its sums may saturate
 on processors without instructions for them (pairs of products of uint8 and int8 in 16 bits)."""
 
+LARGEST_CODE, LARGEST_SUM = 255, 2**31 - 1
+"""Of integer kernels: how far an 8-bit code may be from its zero point, and what an accumulator
+holds; beyond it sums wrap."""
+
 DYNAMIC = "simcert::DynamicQuantizer"
 """What a pass makes of DynamicQuantizeLinear together with what reads its codes and its scale."""
 

@@ -123,7 +123,7 @@ def _of_integer_kernels(pair: Pair) -> list[str]:
     if saturating:
         said.append(
             f"On processors without VNNI the sums of {len(saturating)} integer kernels may "
-            f"saturate, {saturating[0]!r} among them: their weights exceed {_SAFE_WEIGHT} in "
+            f"saturate, {saturating[0]!r} among them: their codes exceed {_SAFE_WEIGHT} in "
             "absolute value. There nothing is said."
         )
     return said

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from simcert.errors import UnsupportedOperatorError
 from simcert.functions import Erf, Function, Gelu, Mish, Power, Sigmoid, Softplus, Swish, Tanh
-from simcert.model.graph import Node
+from simcert.model.graph import INTEGER, LARGEST_CODE, LARGEST_SUM, Node
 from simcert.model.linear import Dense, Diagonal, Selection
 from simcert.model.lowering.builder import Builder, Traced, broadcast, digest_of, positions
 from simcert.model.lowering.movement import move
@@ -44,6 +44,9 @@ def contract(builder: Builder, node: Node, a: Traced, b: Traced) -> Traced:
     right = right[:, None] if right.ndim == 1 else right
     if left.shape[-1] != right.shape[-2]:
         raise UnsupportedOperatorError(node.operator, node.name, "shapes that do not fit")
+    if node.integer(INTEGER, 0) and left.shape[-1] * LARGEST_CODE**2 > LARGEST_SUM:
+        detail = "sums of codes that 32-bit integers may not hold"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
     left, right = left.unsqueeze(-2), right.transpose(-1, -2).unsqueeze(-3)  # (…, i, j, k)
     pairs = tuple(torch.broadcast_shapes(left.shape, right.shape))  # type: ignore[no-untyped-call]
     rows = move(builder, node.name, a, left.expand(pairs))

@@ -22,7 +22,10 @@ def _gemm(node: Node, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
 
 
 def _matmul(node: Node, a: Tensor, b: Tensor) -> Tensor:
-    return torch.matmul(a, _typed(node, b, a))
+    if node.integer(COMPUTED, 0):  # either may be the parameter, which is of float64
+        shorter = min(a.dtype, b.dtype, key=lambda dtype: dtype.itemsize)
+        a, b = a.to(shorter), b.to(shorter)
+    return torch.matmul(a, b)
 
 
 def _conv(node: Node, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -14,6 +14,7 @@ def normalise(graph: Graph) -> Graph:
     """Return the graph that every analysis reads: same function, nothing superfluous."""
     for rewrite in (
         remove_dead,
+        fold_constants,
         expand_integers,
         remove_dead,
         fix_shapes,

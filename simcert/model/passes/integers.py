@@ -17,14 +17,20 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from simcert.model.graph import COMPUTED, DYNAMIC, INTEGER, Array, Graph, Node
+from simcert.model.graph import (
+    COMPUTED,
+    DYNAMIC,
+    INTEGER,
+    LARGEST_CODE,
+    LARGEST_SUM,
+    Array,
+    Graph,
+    Node,
+)
 
 Float = NDArray[np.float64]
 
 _SAFE = 64
-
-_LARGEST_SUM = 2**31 - 1
-"""What an accumulator holds; beyond it sums wrap."""
 
 
 def expand_integers(graph: Graph) -> Graph:
@@ -78,12 +84,17 @@ class _Expansion:
         return self._requantised(node, "Conv", inputs, node.inputs[6:8])
 
     def _product(self, node: Node) -> list[Node] | None:
-        left = self._real(node, *node.inputs[:3])
-        weight = self._weight(node.inputs[3:6], axis=-1)
-        right = self._real(node, *node.inputs[3:6])
-        if weight is not None:
-            right = self._keep(node, "weight", weight)
-        return self._requantised(node, "MatMul", [left, right], node.inputs[6:8])
+        """Of two tensors that depend on the input, lowering looks at how many codes are summed."""
+        factors = []
+        for names, axis in ((node.inputs[:3], -2), (node.inputs[3:6], -1)):
+            if self._constant(names[0]) is None:
+                factors.append(self._real(node, *names))
+                continue
+            weight = self._weight(names, axis)
+            if weight is None:
+                return None
+            factors.append(self._keep(node, f"weight {axis}", weight))
+        return self._requantised(node, "MatMul", factors, node.inputs[6:8])
 
     def _requantised(
         self, node: Node, operator: str, inputs: Sequence[str], target: Sequence[str]
@@ -93,7 +104,7 @@ class _Expansion:
         ``_real`` appended the dequantisers already.
         """
         real = f"{node.outputs[0]}/real"
-        kernel = self._kernel(node.inputs[2], node.inputs[3])
+        kernel = self._kernel(node.inputs[2], node.inputs[3], node.inputs[5])
         attributes = {**node.attributes, COMPUTED: 1, INTEGER: kernel}
         product = Node(operator, node.name, tuple(inputs), (real,), attributes, node.opset)
         quantise = Node("QuantizeLinear", node.name, (real, *target), node.outputs)
@@ -128,22 +139,25 @@ class _Expansion:
         weight = self._keep(node, "weight", codes * scale.reshape(shape if scale.size > 1 else ()))
         operator = "Conv" if node.operator == "ConvInteger" else "MatMul"
         inputs = (made[0].outputs[0], weight)
-        kernel = self._kernel(zero, node.inputs[1])
+        kernel = self._kernel(zero, node.inputs[1], "")
         attributes = {**node.attributes, COMPUTED: 1, INTEGER: kernel}
         self.replaced.update((cast.outputs[0], scaled.outputs[0]))
         made.append(Node(operator, node.name, inputs, scaled.outputs, attributes, node.opset))
         return made
 
-    def _kernel(self, zero: str, weight: str) -> int:
+    def _kernel(self, zero: str, weight: str, weight_zero: str) -> int:
         """Return 2 where two products of uint8 and int8 may leave 16 bits, else 1.
 
-        255 (|w| + |w'|) is within 2^15 for weights up to 64. A dynamic quantiser makes uint8.
+        255 (|w| + |w'|) is within 2^15 for weights up to 64. A dynamic quantiser makes uint8; codes
+        that depend on the input have the type of their zero point, and may be any of it.
         """
-        point, codes = self._constant(zero), self._constant(weight)
+        point, codes, shift = (self._constant(name) for name in (zero, weight, weight_zero))
         unsigned = point is None or point.dtype == np.uint8
-        if codes is None or codes.dtype != np.int8 or not unsigned:
+        typed = shift if codes is None else codes
+        if not unsigned or (typed is not None and typed.dtype == np.uint8):
             return 1
-        return 2 if int(np.abs(codes.astype(np.int64)).max(initial=0)) > _SAFE else 1
+        largest = 128 if codes is None else int(np.abs(codes.astype(np.int64)).max(initial=0))
+        return 2 if largest > _SAFE else 1
 
     def _dynamic_factor(self, name: str, scale: str) -> Float | None:
         """Return c where a tensor is the dynamic scale times a constant c."""
@@ -184,7 +198,7 @@ class _Expansion:
         shape[axis] = -1
         moved = shift.astype(np.float64).reshape(shape if shift.size > 1 else ())
         found = codes.astype(np.float64) - moved
-        return found if (_largest_sums(found, axis) <= _LARGEST_SUM).all() else None
+        return found if (_largest_sums(found, axis) <= LARGEST_SUM).all() else None
 
     def _wraps(self, node: Node, bias: Array) -> bool:
         """Whether a sum of a QLinearConv may leave its accumulator with the bias."""
@@ -192,7 +206,7 @@ class _Expansion:
         if codes is None:
             return True
         sums = _largest_sums(codes, axis=0) + np.abs(bias.astype(np.float64))
-        return bool((sums > _LARGEST_SUM).any())
+        return bool((sums > LARGEST_SUM).any())
 
     def _constant(self, name: str) -> Array | None:
         return self.graph.constants.get(name)
@@ -211,7 +225,7 @@ class _Expansion:
 def _largest_sums(codes: Float, axis: int) -> Float:
     """Return what sums of products with bytes may reach, one for each channel."""
     others = tuple(k for k in range(codes.ndim) if k != axis % codes.ndim)
-    return 255 * np.asarray(np.abs(codes).sum(axis=others), np.float64)
+    return LARGEST_CODE * np.asarray(np.abs(codes).sum(axis=others), np.float64)
 
 
 def _fits(parameter: Array, codes: Array, axis: int) -> bool:
