@@ -18,6 +18,7 @@ from simcert.checker.interface import Entry, Interface, interface
 from simcert.checker.linear import Index
 from simcert.checker.onnxfile import File, Node, element_number
 from simcert.checker.operators import apply
+from simcert.checker.operators.quantisers import numbers
 from simcert.checker.operators.types import FLOAT, WHOLE, made
 from simcert.checker.program import Network
 from simcert.checker.protobuf import Message
@@ -95,7 +96,8 @@ def _entered(builder: Builder, entry: Entry, numbers: Index) -> Traced:
 
 
 def _joined(builder: Builder, outputs: Sequence[Value | None]) -> Traced:
-    """Return the outputs one after the other."""
+    """Return the outputs one after the other; codes are the numbers that they are."""
+    outputs = [numbers(builder, x) if isinstance(x, Quantised) else x for x in outputs]
     found = [x for x in outputs if isinstance(x, Traced) and not isinstance(x, Coded)]
     if len(found) != len(outputs):
         raise CannotCheckError("an output is of integers, or does not depend on the input")

@@ -250,6 +250,24 @@ CASES: dict[str, Case] = {
         (4,), [*QUANTISED, node("QLinearMatMul", "c s z w ws wz s2 z2", "d"), RESTORED],
         {**SCALES, **WEIGHT}, jumps=True,
     ),
+    "codes read with other parameters": Case(
+        (4,), [*QUANTISED, node("DequantizeLinear", "c s2 z2")], SCALES, jumps=True
+    ),
+    "codes as numbers": Case((4,), [*QUANTISED, node("Cast", "c", to=1)], SCALES, jumps=True),
+    "QLinearMatMul with other parameters": Case(
+        (4,), [*QUANTISED, node("QLinearMatMul", "c s2 z2 w ws wz s2 z2", "d"), RESTORED],
+        {**SCALES, **WEIGHT}, jumps=True,
+    ),
+    "MatMulInteger with another zero point": Case(
+        (4,),
+        [
+            *QUANTISED,
+            node("MatMulInteger", "c w z2", "d"),
+            node("Cast", "d", "r", to=1),
+            node("Mul", "r both"),
+        ],
+        {**SCALES, **WEIGHT}, jumps=True,
+    ),
     "QLinearMatMul of two": Case(
         (2, 3),
         [

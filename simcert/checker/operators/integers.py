@@ -62,7 +62,7 @@ def _parameters(node: Node, operands: Operands, position: int) -> tuple[Constant
 
 def _quantised_convolution(builder: Builder, node: Node, operands: Operands) -> Value:
     x = _codes(node, operands, 0)
-    read = restored(node, x, _parameters(node, operands, 1))
+    read = restored(builder, node, x, _parameters(node, operands, 1))
     weight = meant(node, constant(node, operands, 3), _parameters(node, operands, 4), 0)
     shift, rounded = given(node, operands, 8), ""
     codes = constant(node, operands, 3), constant(node, operands, 5)
@@ -79,7 +79,7 @@ def _quantised_convolution(builder: Builder, node: Node, operands: Operands) -> 
 
 def _quantised_product(builder: Builder, node: Node, operands: Operands) -> Value:
     left, right = (
-        restored(node, x, _parameters(node, operands, position + 1))
+        restored(builder, node, x, _parameters(node, operands, position + 1))
         if isinstance(x := operands[position], Quantised)
         else meant(
             node, constant(node, operands, position), _parameters(node, operands, position + 1), -1
@@ -127,10 +127,12 @@ def _integer_sum(builder: Builder, node: Node, operands: Operands) -> Value:
     scale = None
     if isinstance(x, Quantised):
         scale = float(x.scale.reshape(-1)[0])
-        restored(node, x, (np.array(scale), given(node, operands, 2)))
-    elif not isinstance(x, DynamicCodes) or not _own_zero(operands, x):
+        read = restored(builder, node, x, (np.array(scale), given(node, operands, 2)))
+    elif isinstance(x, DynamicCodes) and _own_zero(operands, x):
+        read = x.moved(x.index)
+    else:
         raise node.refused("of codes with another zero point than their quantiser's")
-    read, name = x.moved(x.index), builder.name
+    name = builder.name
 
     def finish(factor: NDArray[np.float64]) -> Traced:
         """Append the sum, whose weights are multiplied with a factor or one for each channel."""

@@ -6,7 +6,17 @@ import math
 
 import numpy as np
 
-from simcert.checker.builder import Builder, Coded, IntegerSum, Quantised, Traced, Value, spread
+from simcert.checker.builder import (
+    Builder,
+    Coded,
+    DynamicCodes,
+    DynamicScale,
+    DynamicZero,
+    Quantised,
+    Traced,
+    Value,
+    spread,
+)
 from simcert.checker.movement import MOVEMENTS, moved, padded
 from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import (
@@ -16,6 +26,7 @@ from simcert.checker.operators.operands import (
     constant,
     given,
 )
+from simcert.checker.operators.quantisers import numbers
 
 _FLOAT_TYPES = {1: np.float32, 10: np.float16, 11: np.float64}
 _INTEGER_TYPES = {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16, 6: np.int32, 7: np.int64}
@@ -57,14 +68,14 @@ def _shape(_builder: Builder, node: Node, operands: Operands) -> Value:
     return np.array(x.shape[node.integer("start", 0) : end], dtype=np.int64)
 
 
-def _cast(_builder: Builder, node: Node, operands: Operands) -> Value:
-    """Only where no number changes; of tensors float32 to float32."""
+def _cast(builder: Builder, node: Node, operands: Operands) -> Value:
+    """Only where no number changes; of tensors to float32."""
     x, kind = operands[0], node.integer("to", 0)
     node.integer("saturate", 1)
     if isinstance(x, Traced):
-        if kind != 1 or (isinstance(x, Coded) and not isinstance(x, IntegerSum)):
+        if kind != 1 or isinstance(x, DynamicCodes | DynamicScale | DynamicZero):
             raise node.refused("to another type than float32")
-        return x
+        return numbers(builder, x) if isinstance(x, Quantised) else x
     values = constant(node, operands, 0)
     target = _FLOAT_TYPES.get(kind) or _INTEGER_TYPES.get(kind)
     if target is None:

@@ -15,7 +15,15 @@ from simcert.checker.builder import (
     Value,
 )
 from simcert.checker.onnxfile import Constant, Node
-from simcert.checker.operators.operands import Operands, Reading, constant, given, traced, weights
+from simcert.checker.operators.operands import (
+    Operands,
+    Reading,
+    constant,
+    given,
+    inexact,
+    traced,
+    weights,
+)
 
 _CODES = {2: (0, 255), 3: (-128, 127), 4: (0, 65_535), 5: (-32_768, 32_767)}
 """The least and the greatest number of each type that QuantizeLinear may make."""
@@ -53,17 +61,36 @@ def grid(
     return next(found).astype(np.float64), next(found).astype(np.int64)
 
 
-def restored(node: Node, x: Quantised, parameters: tuple[Constant, Constant | None]) -> Traced:
-    """Return the numbers that codes stand for, to a reader with the quantiser's own parameters.
+def restored(
+    builder: Builder, node: Node, x: Quantised, parameters: tuple[Constant, Constant | None]
+) -> Traced:
+    """Return the numbers that codes stand for to a reader, scale · (code − zero point).
 
-    Raises:
-        CannotCheckError: the parameters are others.
+    With the quantiser's own parameters these are its elements.
     """
     axis = node.integer("axis", 1) if node.operator == "DequantizeLinear" else 1
     scale, zero = grid(node, parameters, x.shape, axis)
-    if (scale != x.scale).any() or (zero != x.zero).any():
-        raise node.refused("with other parameters than its quantiser")
-    return x.moved(x.index)
+    if (scale == x.scale).all() and (zero == x.zero).all():
+        return x.moved(x.index)
+    shift = (x.zero - zero).astype(np.float64)
+    whole = _unscaled(builder, x)
+    centred = builder.combine([(1.0, whole), (1.0, shift)]) if shift.any() else whole
+    return builder.scale(centred, scale)
+
+
+def numbers(builder: Builder, x: Quantised) -> Traced:
+    """Return codes as the numbers that they are."""
+    whole, zero = _unscaled(builder, x), x.zero.astype(np.float64)
+    if not zero.any():
+        return whole
+    return builder.combine([(1.0, whole), (1.0, zero)], computed=False)
+
+
+def _unscaled(builder: Builder, x: Quantised) -> Traced:
+    """Return code − zero point: exact, but the product with the scale is rounded in a runtime."""
+    if (x.scale == 1).all():
+        return x.moved(x.index)
+    return builder.scale(x, 1 / x.scale, rounded=inexact(x.scale))
 
 
 def meant(
@@ -104,7 +131,7 @@ def _own_parameters(operands: Operands, x: DynamicCodes) -> bool:
     return scale.step == zero.step == x.step and bool((scale.factor == 1).all())
 
 
-def _dequantize(_builder: Builder, node: Node, operands: Operands) -> Value:
+def _dequantize(builder: Builder, node: Node, operands: Operands) -> Value:
     x = operands[0]
     if isinstance(x, DynamicCodes) and _own_parameters(operands, x):
         node.integer("axis", 1)
@@ -113,7 +140,7 @@ def _dequantize(_builder: Builder, node: Node, operands: Operands) -> Value:
     if node.integer("block_size", 0):
         raise node.refused("with blocks")
     if isinstance(x, Quantised):
-        return restored(node, x, parameters)
+        return restored(builder, node, x, parameters)
     return meant(node, constant(node, operands, 0), parameters, node.integer("axis", 1))
 
 
