@@ -25,6 +25,7 @@ from simcert.bounds.rounding import (
     UNDERFLOW,
     gamma,
 )
+from simcert.bounds.single import Rounding, Transposed
 from simcert.bounds.softmax import softmax_difference
 from simcert.model.linear import LinearMap, Zero, parts, rows
 from simcert.model.program import Affine, Noise
@@ -85,13 +86,21 @@ class AffineRule:
     """Σ_k W_k x_k + bias of one network."""
 
     def __init__(
-        self, step: Affine, depth: int, device: torch.device, *, float32: bool = False
+        self,
+        step: Affine,
+        depth: int,
+        device: torch.device,
+        *,
+        float32: bool = False,
+        single: bool = False,
     ) -> None:
         """Prepare ``step`` of a program with ``depth`` steps.
 
-        It is bounded over the reals, or as any float32 runtime computes it.
+        It is bounded over the reals, or as any float32 runtime computes it. ``single`` prepares
+        for coefficients that are carried back in single precision.
         """
         self.maps = [linear.to(device) for linear in step.maps]
+        self.transposed = Transposed(self.maps, single=single)
         self.absolute = [linear.absolute() for linear in self.maps]
         self.bias = step.bias.to(device)
         self.gamma = _gamma(self.maps, len(step.bias), depth)
@@ -99,9 +108,9 @@ class AffineRule:
         if float32 and step.rounds:
             self.roundoff = Roundoff.of(self.absolute, self.bias, step.noise)
 
-    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
-        """Return the interval (B, size) and the rounding error per unit of coefficient."""
-        return interval_of(
+    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Rounding]:
+        """Return the interval (B, size) and the rounding."""
+        interval, error, magnitude = interval_of(
             self.maps,
             self.absolute,
             operands,
@@ -110,45 +119,59 @@ class AffineRule:
             self.gamma,
             self.roundoff,
         )
+        return interval, self.transposed.rounding(error, magnitude, operands)
 
     def unsettled(self, x: Interval) -> Tensor:
         """Affine steps are exact; where one repeats elements for others, all elements matter."""
         return x.lower < x.upper
 
     def backward(
-        self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
+        self, c: Tensor, relaxation: Rounding, box: Tensor, constant: Tensor
     ) -> list[Tensor]:
         """Return c W for each operand."""
         _add_constant(c, self.bias, relaxation, box, constant)
-        return [linear.transpose(c) for linear in self.maps]
+        return [self.transposed.carry(k, c, relaxation) for k in range(len(self.maps))]
 
     def pick(self, element: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return single elements (R,) of the result as rows of coefficients, and their biases."""
         return [rows(linear, element) for linear in self.maps], self.bias[element]
 
 
-class DualRelaxation(NamedTuple):
-    """Rounding errors (B, size) per unit of the coefficients on a', b' and δ'."""
+class DualRounding(NamedTuple):
+    """The rounding of a', b' and δ'."""
 
-    f: Tensor
-    g: Tensor
-    delta: Tensor
+    f: Rounding
+    g: Rounding
+    delta: Rounding
+
+    def in_single(self) -> DualRounding:
+        """Return the same where convolutions are computed in float32."""
+        return DualRounding(*(part.in_single() for part in self))
 
 
 class AffineDualRule:
     """An aligned affine node."""
 
     def __init__(
-        self, node: DualNode, f: AffineRule, g: AffineRule, depth: int, *, same: bool = False
+        self,
+        node: DualNode,
+        f: AffineRule,
+        g: AffineRule,
+        depth: int,
+        *,
+        same: bool = False,
+        single: bool = False,
     ) -> None:
         """Prepare an aligned node, with its own rules, of a dual program with ``depth`` nodes.
 
         ``same`` says that one runtime computes both networks in one way: its rounding cancels.
+        ``single`` is that of the two rules.
         """
         self.f, self.g = f, g
         self.differences = [linear.to(f.bias.device) for linear in node.differences]
         self.bias = f.bias - g.bias
         self.maps = [*self.f.maps, *self.differences]
+        self.transposed = Transposed(self.maps, single=single)
         self.absolute = [linear.absolute() for linear in self.maps]
         # Constants computed in float64 carry a rounding error of their own, which does not cancel.
         self.bias_size = self.bias.abs() if node.exact else self.f.bias.abs() + self.g.bias.abs()
@@ -158,22 +181,22 @@ class AffineDualRule:
         self.gamma = _gamma(self.maps, node.size, depth)
 
     def forward(
-        self, operands: Sequence[Triple], f: Tensor, g: Tensor
-    ) -> tuple[Interval, DualRelaxation]:
-        """Return the interval of δ' (B, size) and the rounding errors."""
+        self, operands: Sequence[Triple], f: Rounding, g: Rounding
+    ) -> tuple[Interval, DualRounding]:
+        """Return the interval of δ' (B, size) and the rounding."""
         before = [*(known(t.delta) for t in operands), *(known(t.b) for t in operands)]
-        interval, error = interval_of(
+        interval, error, magnitude = interval_of(
             self.maps, self.absolute, before, self.bias, self.bias_size, self.gamma
         )
         if not self.exact:
-            error = error + f + g
+            error = error + f.error + g.error
             interval = Interval(interval.lower - error, interval.upper + error).without_nan()
         if self.softmax is not None:
             own = softmax_difference(operands[1], self.softmax)
             if not self.exact:
                 own = Interval(own.lower - error, own.upper + error).without_nan()
             interval = interval.intersect(own)
-        return interval, DualRelaxation(f, g, error)
+        return interval, DualRounding(f, g, self.transposed.rounding(error, magnitude, before))
 
     def unsettled(self, operand: Triple) -> Tensor:
         """As for one network."""
@@ -181,7 +204,7 @@ class AffineDualRule:
         return delta.lower < delta.upper
 
     def backward(
-        self, blocks: Blocks, relaxation: DualRelaxation, box: Tensor, constant: Tensor
+        self, blocks: Blocks, relaxation: DualRounding, box: Tensor, constant: Tensor
     ) -> list[Blocks]:
         """Return the three blocks for each operand."""
         count = len(self.differences)
@@ -194,12 +217,11 @@ class AffineDualRule:
             g = list(self.g.backward(blocks.g, relaxation.g, box, constant))
         if blocks.delta is not None:
             _add_constant(blocks.delta, self.bias, relaxation.delta, box, constant)
-            for k, (linear, difference) in enumerate(
-                zip(self.f.maps, self.differences, strict=True)
-            ):
-                delta[k] = linear.transpose(blocks.delta)
+            for k, difference in enumerate(self.differences):
+                delta[k] = self.transposed.carry(k, blocks.delta, relaxation.delta)
                 if not isinstance(difference, Zero):
-                    g[k] = add(g[k], difference.transpose(blocks.delta))
+                    own = self.transposed.carry(count + k, blocks.delta, relaxation.delta)
+                    g[k] = add(g[k], own)
         return [Blocks(*c) for c in zip(f, g, delta, strict=True)]
 
     def pick(self, element: Tensor) -> tuple[list[Blocks], Tensor]:
@@ -222,12 +244,16 @@ def _common_softmax(node: DualNode) -> Tensor | None:
     return f if f is not None and g is not None and torch.equal(f, g) else None
 
 
-def _add_constant(c: Tensor, bias: Tensor, error: Tensor, box: Tensor, constant: Tensor) -> None:
+def _add_constant(
+    c: Tensor, bias: Tensor, rounding: Rounding, box: Tensor, constant: Tensor
+) -> None:
     """Add c · bias and the rounding |c| · error of each row's box to ``constant``."""
+    if rounding.chosen:
+        constant += rounding.floor[box]
     if fused.applies(c, constant):
-        fused.add_constant(c, bias, error, box, constant)
+        fused.add_constant(c, bias, rounding.error, box, constant)
     else:
-        constant += c @ bias + weighted(c.abs(), error, box)
+        constant += c @ bias + weighted(c.abs(), rounding.error, box)
 
 
 def _gamma(maps: Sequence[LinearMap], size: int, depth: int) -> float:
@@ -247,10 +273,11 @@ def interval_of(
     bias_size: Tensor,
     factor: float,
     roundoff: Roundoff | None = None,
-) -> tuple[Interval, Tensor]:
+) -> tuple[Interval, Tensor, Tensor]:
     """Bound Σ W x + bias; the rounding error is γ (Σ |W| max |x| + |bias|), a runtime's added.
 
-    An operand that is bounded on one side only bounds the sum on one side.
+    An operand that is bounded on one side only bounds the sum on one side. The third result is
+    Σ |W| max |x| + |bias|, up to rounding, without what is not bounded.
     """
     below, above = _lost(maps, operands)
     operands = [_bounded(operand) for operand in operands]
@@ -281,10 +308,10 @@ def interval_of(
         if roundoff is not None:
             interval = Interval(interval.lower - runtime, interval.upper + runtime).without_nan()
     if below is None or above is None:
-        return interval, error
+        return interval, error, magnitude
     lower = interval.lower.masked_fill(below, -torch.inf)
     upper = interval.upper.masked_fill(above, torch.inf)
-    return Interval(lower, upper), error.masked_fill(below | above, torch.inf)
+    return Interval(lower, upper), error.masked_fill(below | above, torch.inf), magnitude
 
 
 def _side_by_side(

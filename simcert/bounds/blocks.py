@@ -50,13 +50,3 @@ def at(per_box: Tensor, box: Tensor) -> Tensor:
 def weighted(c: Tensor, per_box: Tensor, box: Tensor) -> Tensor:
     """Return Σ_i c_i · value_i with the values of each row's box: (R, size), (B, size) → (R,)."""
     return c @ per_box[0] if len(per_box) == 1 else dot(c, per_box[box])
-
-
-def weighted_where_used(c: Tensor, per_box: Tensor, box: Tensor) -> Tensor:
-    """Return the same where values may be infinite: 0 · ∞ is 0 then.
-
-    A line that no coefficient uses need not exist.
-    """
-    if bool(torch.isfinite(per_box).all()):
-        return weighted(c, per_box, box)
-    return torch.where(c == 0, torch.zeros_like(c), c * at(per_box, box)).sum(1)

@@ -1,7 +1,8 @@
-"""The backward steps through relu as compiled loops: one pass over the coefficients.
+"""The backward steps through lines and planes as compiled loops: one pass over the coefficients.
 
-The same formulas as in :mod:`simcert.bounds.relu`, which remain the reference (and serve other
-devices and gradients). There a step reads and writes each coefficient some thirty times; here once.
+The same formulas as in :mod:`simcert.bounds.lines`, which remain the reference (and serve other
+devices and gradients). There a step reads and writes each coefficient some thirty times; here once,
+in tiles, so that the terms of a wide layer are read from memory once for all rows.
 The loops are free of branches and sums may be reordered, so that they become vector instructions;
 the rounding errors that the bounds include hold for any order.
 """
@@ -19,6 +20,9 @@ from torch import Tensor
 
 Float = NDArray[np.float64]
 Integer = NDArray[np.int64]
+_TILE = 512
+"""Elements of all rows that are done before the next ones: their terms stay in a core's cache."""
+
 _Loop = TypeVar("_Loop", bound=Callable[..., None])
 
 
@@ -30,7 +34,7 @@ def applies(*tensors: Tensor) -> bool:
 
 
 def along_lines(c: Tensor, lines: Tensor, box: Tensor, constant: Tensor) -> Tensor:
-    """Return coefficients (R, n) on x for coefficients on relu(x); see :mod:`..relu`."""
+    """Return coefficients (R, n) on x for coefficients on f(x); see :mod:`..lines`."""
     out = torch.empty_like(c, memory_format=torch.contiguous_format)
     _lines(c.contiguous().numpy(), lines.numpy(), box.numpy(), constant.numpy(), out.numpy())
     return out
@@ -39,7 +43,7 @@ def along_lines(c: Tensor, lines: Tensor, box: Tensor, constant: Tensor) -> Tens
 def along_planes(
     f: Tensor, g: Tensor, delta: Tensor, planes: Tensor, box: Tensor, constant: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return coefficients (R, n) on a, b, δ for those on relu(a), relu(b), Δ."""
+    """Return coefficients (R, n) on a, b, δ for those on f(a), g(b), Δ."""
     out = torch.empty(3, *f.shape, dtype=torch.float64)
     a, b, d = (c.contiguous().numpy() for c in (f, g, delta))
     _planes(a, b, d, planes.numpy(), box.numpy(), constant.numpy(), out.numpy())
@@ -61,26 +65,32 @@ def _compiled(function: _Loop) -> _Loop:
 
 @_compiled
 def _lines(c: Float, lines: Float, box: Integer, constant: Float, out: Float) -> None:
-    """Replace coefficients on relu(x) by coefficients on x.
+    """Replace coefficients on f(x) by coefficients on x.
 
     Args:
         c: (R, n).
-        lines: (B, 4, n): slope, intercept, lower slope, rounding error.
+        lines: (B, 5, n): the upper line, the lower line (slope, intercept each), rounding error.
         box: (R,).
         constant: (R,), added to.
         out: (R, n), the result.
     """
     rows, size = c.shape
-    for row in range(rows):
-        slope, intercept, lower_slope, error = lines[box[row]]
-        total = 0.0
-        for i in range(size):
-            value = c[row, i]
-            up, down = max(value, 0.0), min(value, 0.0)
-            # 0 · value: infinity or NaN must not get lost in a comparison.
-            total += up * intercept[i] + abs(value) * error[i] + 0.0 * value
-            out[row, i] = up * slope[i] + down * lower_slope[i]
-        constant[row] += total
+    for start in range(0, size, _TILE):
+        stop = min(start + _TILE, size)
+        for row in range(rows):
+            p = lines[box[row]]
+            total = 0.0
+            for i in range(start, stop):
+                value = c[row, i]
+                up, down = max(value, 0.0), min(value, 0.0)
+                # A line that no coefficient uses need not exist: 0 · ∞ is 0 here.
+                total += up * p[1, i] if up > 0.0 else 0.0
+                total += down * p[3, i] if down < 0.0 else 0.0
+                total += abs(value) * p[4, i] if value != 0.0 else 0.0
+                # 0 · value: infinity or NaN must not get lost in a comparison.
+                total += 0.0 * value
+                out[row, i] = up * p[0, i] + down * p[2, i]
+            constant[row] += total
 
 
 @_compiled
@@ -93,37 +103,46 @@ def _planes(
     constant: Float,
     out: Float,
 ) -> None:
-    """Replace coefficients on relu(a), relu(b), Δ by coefficients on a, b, δ.
+    """Replace coefficients on f(a), g(b), Δ by coefficients on a, b, δ.
 
     Args:
         f: (R, n).
         g: (R, n).
         delta: (R, n).
-        planes: (B, 17, n): the lines of a and of b (slope, intercept, lower slope, error), the
-            upper and the lower plane of Δ (a, b, δ, constant), and Δ's rounding error.
+        planes: (B, 19, n): the lines of a and of b (as above), the upper and the lower plane of Δ
+            (a, b, δ, constant), and Δ's rounding error.
         box: (R,).
         constant: (R,), added to.
         out: (3, R, n), the results for a, b and δ.
     """
     rows, size = f.shape
-    for row in range(rows):
-        p = planes[box[row]]
-        total = 0.0
-        for i in range(size):
-            cf, cg, cd = f[row, i], g[row, i], delta[row, i]
-            total += abs(cf) * p[3, i] + abs(cg) * p[7, i] + 0.0 * (cf + cg + cd)
-            # Of opposite signs, the smaller of both moves into Δ, with the sign of c_f.
-            moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
-            cf, cg, cd = cf - moved, cg + moved, cd + moved
-            f_up, f_down = max(cf, 0.0), min(cf, 0.0)
-            g_up, g_down = max(cg, 0.0), min(cg, 0.0)
-            up, down = max(cd, 0.0), min(cd, 0.0)
-            total += f_up * p[1, i] + g_up * p[5, i] + up * p[11, i] + down * p[15, i]
-            total += (up - down) * p[16, i]
-            out[0, row, i] = f_up * p[0, i] + f_down * p[2, i] + up * p[8, i] + down * p[12, i]
-            out[1, row, i] = g_up * p[4, i] + g_down * p[6, i] + up * p[9, i] + down * p[13, i]
-            out[2, row, i] = up * p[10, i] + down * p[14, i]
-        constant[row] += total
+    for start in range(0, size, _TILE):
+        stop = min(start + _TILE, size)
+        for row in range(rows):
+            p = planes[box[row]]
+            total = 0.0
+            for i in range(start, stop):
+                cf, cg, cd = f[row, i], g[row, i], delta[row, i]
+                total += abs(cf) * p[4, i] if cf != 0.0 else 0.0
+                total += abs(cg) * p[9, i] if cg != 0.0 else 0.0
+                total += 0.0 * (cf + cg + cd)
+                # Of opposite signs, the smaller of both moves into Δ, with the sign of c_f.
+                moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
+                cf, cg, cd = cf - moved, cg + moved, cd + moved
+                f_up, f_down = max(cf, 0.0), min(cf, 0.0)
+                g_up, g_down = max(cg, 0.0), min(cg, 0.0)
+                up, down = max(cd, 0.0), min(cd, 0.0)
+                total += f_up * p[1, i] if f_up > 0.0 else 0.0
+                total += f_down * p[3, i] if f_down < 0.0 else 0.0
+                total += g_up * p[6, i] if g_up > 0.0 else 0.0
+                total += g_down * p[8, i] if g_down < 0.0 else 0.0
+                total += up * p[13, i] if up > 0.0 else 0.0
+                total += down * p[17, i] if down < 0.0 else 0.0
+                total += (up - down) * p[18, i] if up != down else 0.0
+                out[0, row, i] = f_up * p[0, i] + f_down * p[2, i] + up * p[10, i] + down * p[14, i]
+                out[1, row, i] = g_up * p[5, i] + g_down * p[7, i] + up * p[11, i] + down * p[15, i]
+                out[2, row, i] = up * p[12, i] + down * p[16, i]
+            constant[row] += total
 
 
 @_compiled

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from simcert.bounds.blocks import Blocks
 from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.lines import Lines, Planes
 from simcert.bounds.propagator import OutOfTimeError, Propagator, RowBounds, _Batch
-from simcert.bounds.relu import Lines, Plane
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.model.program import Input, Product, Relu, Step, Univariate
 
@@ -305,7 +305,7 @@ class PhasePropagator(Propagator):
                 if layer.dual is None:
                     kind = "g" if network else "f"
                     fixed = (batch.g if network else batch.f)[index]
-                    lines = Lines(*relaxed.get((index, kind), fixed).unbind(1))
+                    lines = Lines.unpacked(relaxed.get((index, kind), fixed))
                     c = blocks.without_delta()[network]
                     cost = _excess(c, values[network][operands[0]], lines)
                 else:
@@ -410,23 +410,23 @@ def _excess(c: Tensor | None, x: Tensor, own: Lines) -> Tensor:
     if c is None:
         return torch.zeros_like(x)
     y = torch.relu(x)
-    above, below = own.slope * x + own.intercept - y, own.lower_slope * x - y
+    above, below = own.upper_slope * x + own.upper_intercept - y, own.lower_slope * x - y
     return c.clamp(min=0) * above + c.clamp(max=0) * below
 
 
 def _excess_of_pair(blocks: Blocks, a: Tensor, b: Tensor, terms: Tensor) -> Tensor:
     """Return the same of c_f relu(a) + c_g relu(b) + c_δ Δ, as :class:`ReluDualRule` bounds it."""
-    parts = terms.unbind(1)
+    own = Planes.unpacked(terms)
     f, g, delta = (torch.zeros_like(a) if c is None else c for c in blocks)
     moved = torch.where(f * g < 0, torch.sign(f) * torch.minimum(f.abs(), g.abs()), 0.0)
     f, g, delta = f - moved, g + moved, delta + moved
     difference = torch.relu(a) - torch.relu(b)
     upper, lower = (
         p.a * a + p.b * b + p.delta * (a - b) + p.constant - difference
-        for p in (Plane(*parts[8:12]), Plane(*parts[12:16]))
+        for p in (own.upper, own.lower)
     )
     excess = delta.clamp(min=0) * upper + delta.clamp(max=0) * lower
-    return excess + _excess(f, a, Lines(*parts[:4])) + _excess(g, b, Lines(*parts[4:8]))
+    return excess + _excess(f, a, own.f) + _excess(g, b, own.g)
 
 
 def _none_if_zero(c: Tensor) -> Tensor | None:

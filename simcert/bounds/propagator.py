@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from simcert.bounds.affine import AffineDualRule, AffineRule, interval_of
+from simcert.bounds.affine import AffineDualRule, AffineRule, DualRounding, interval_of
 from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.cells import BLOCKS, Coded, InputQuantisers
 from simcert.bounds.interval import Interval, Triple, known
@@ -31,6 +31,7 @@ from simcert.bounds.product import ProductDualRule, ProductRule
 from simcert.bounds.relu import ReluDualRule, ReluRule
 from simcert.bounds.rounding import FLOAT32_LARGEST, FLOAT32_SMALLEST, SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
+from simcert.bounds.single import Rounding
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
 from simcert.functions import Exponential
@@ -153,16 +154,19 @@ class _Batch:
 class _Layer:
     """A dual node with its rules."""
 
-    def __init__(self, dual: DualProgram, index: int, device: torch.device, float32: bool) -> None:
+    def __init__(
+        self, dual: DualProgram, index: int, device: torch.device, *, float32: bool, single: bool
+    ) -> None:
         self.node = node = dual.nodes[index]
         depth = len(dual.nodes)
-        self.f = _rule(node.f, depth, device, float32)
-        self.g = _rule(node.g, depth, device, float32)
+        self.f, self.g = (
+            _rule(step, depth, device, float32=float32, single=single) for step in (node.f, node.g)
+        )
         self.dual: DualRule | None = None
         if not node.aligned:
             return
         if isinstance(self.f, AffineRule) and isinstance(self.g, AffineRule):
-            self.dual = AffineDualRule(node, self.f, self.g, depth, same=dual.same)
+            self.dual = AffineDualRule(node, self.f, self.g, depth, same=dual.same, single=single)
         elif isinstance(self.f, UnivariateRule) and isinstance(self.g, UnivariateRule):
             self.dual = UnivariateDualRule(self.f, self.g, same=dual.same)
         elif isinstance(self.f, ProductRule) and isinstance(self.g, ProductRule):
@@ -200,6 +204,8 @@ class Propagator:
             :mod:`~simcert.bounds.tuning`.
         parallel: runs a function on each of a list, in order; with it the rows of a wide network
             are shared among threads. The result does not depend on it.
+        single: carry the rows of inner neurons through convolutions in single precision; see
+            :mod:`~simcert.bounds.single`. By default in wide networks.
     """
 
     def __init__(
@@ -214,10 +220,17 @@ class Propagator:
         work: float = math.inf,
         steps: int = 0,
         parallel: Parallel = _one_by_one,
+        single: bool | None = None,
     ) -> None:
         self._device = torch.device(device)
         count = len(dual.nodes)
-        self._layers = [_Layer(dual, index, self._device, float32) for index in range(count)]
+        self._width = max(node.size for node in dual.nodes)
+        self.part = _SMALL_PART if self._width <= _SMALL else None
+        self._single = self.part is None if single is None else single
+        self._layers = [
+            _Layer(dual, index, self._device, float32=float32, single=self._single)
+            for index in range(count)
+        ]
         self._coefficients = [c.to(self._device, torch.float64) for c in (f, g, delta)]
         self._refined: dict[int, slice] = {}
         self._readers = _readers(dual)
@@ -225,8 +238,6 @@ class Propagator:
         self._quantisers = InputQuantisers(dual, apart, float32=float32)
         for index in sorted(set(self._readers) - exact):
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
-        self._width = max(node.size for node in dual.nodes)
-        self.part = _SMALL_PART if self._width <= _SMALL else None
         # A small network's batch is shared in parts; a part within a part would wait for itself.
         self._parallel = _one_by_one if self.part else parallel
         self._work, self._costs, self._steps = work, _costs(dual), steps
@@ -415,9 +426,10 @@ class Propagator:
             box, element = boxes[part], elements[part]
             pending, bias, error = self._pick(index, block, box, element, batch)
             negated = {operand: blocks.negated() for operand, blocks in pending.items()}
-            tracked = batch.tracked
-            below = self._best(negated, error - bias, box, batch, tracked=tracked)[1]
-            return below, self._best(pending, error + bias, box, batch, tracked=tracked)[1]
+            best = partial(
+                self._best, box=box, batch=batch, tracked=batch.tracked, single=self._single
+            )
+            return best(negated, error - bias)[1], best(pending, error + bias)[1]
 
         def bound_in_time(part: slice) -> tuple[Tensor, Tensor]:
             if time.monotonic() <= batch.enough:
@@ -469,16 +481,16 @@ class Propagator:
         layer, node = self._layers[index], self._layers[index].node
         if block == "delta" and isinstance(layer.dual, AffineDualRule):
             parts, bias = layer.dual.pick(element)
-            error = batch.dual[index].delta[box, element]
+            error = batch.dual[index].delta.error[box, element]
             return _gathered(node.f_operands, parts), bias, error
         if block == "f" and isinstance(layer.f, AffineRule):
             rows, bias = layer.f.pick(element)
             parts = [Blocks(f=c) for c in rows]
-            return _gathered(node.f_operands, parts), bias, batch.f[index][box, element]
+            return _gathered(node.f_operands, parts), bias, batch.f[index].error[box, element]
         if block == "g" and isinstance(layer.g, AffineRule):
             rows, bias = layer.g.pick(element)
             parts = [Blocks(g=c) for c in rows]
-            return _gathered(node.g_operands, parts), bias, batch.g[index][box, element]
+            return _gathered(node.g_operands, parts), bias, batch.g[index].error[box, element]
         unit = torch.zeros(len(box), node.size, dtype=torch.float64, device=self._device)
         unit.scatter_(1, element[:, None], 1.0)
         zero = unit.new_zeros(len(box))
@@ -553,17 +565,18 @@ class Propagator:
         batch: _Batch,
         *,
         tracked: float,
+        single: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Carry rows back to the input; with ``steps`` along tuned slopes and planes too."""
+        carry = partial(self._substitute, tracked=tracked, single=single)
         start = constant.clone()
-        slope, value = self._substitute(pending, constant.clone(), box, batch, tracked=tracked)
+        slope, value = carry(pending, constant.clone(), box, batch)
         rectifiers = self._rectifiers(max(pending), batch, tracked=tracked) if self._steps else []
         if rectifiers:
             free = FreeRelaxations(rectifiers, box)
 
             def bound() -> tuple[Tensor, Tensor]:
-                own, relaxed = start.clone(), free.relaxations()
-                return self._substitute(pending, own, box, batch, tracked=tracked, relaxed=relaxed)
+                return carry(pending, start.clone(), box, batch, relaxed=free.relaxations())
 
             tuned = tune(bound, free, self._steps)
             slope = torch.where((tuned[1] < value)[:, None], tuned[0], slope)
@@ -609,6 +622,7 @@ class Propagator:
         *,
         tracked: float,
         relaxed: Relaxations | None = None,
+        single: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """Carry rows of coefficients back to the input.
 
@@ -620,6 +634,7 @@ class Propagator:
             tracked: the last node whose difference is; above it the pair is two networks side by
                 side, without δ, and with 0 it is the product network throughout.
             relaxed: relaxations of each row that stand in for those of its box.
+            single: whether in single precision, where that is prepared.
 
         Returns:
             The coefficients (R, inputs) of a linear upper bound, and its maximum (R,) on the
@@ -631,7 +646,12 @@ class Propagator:
 
         def relaxation(kind: str, of_boxes: list[Any]) -> tuple[Any, Tensor]:
             found = relaxed.get((index, kind))
-            return (of_boxes[index], box) if found is None else (found, own)
+            if found is not None:
+                return found, own
+            of_box = of_boxes[index]
+            if single and isinstance(of_box, Rounding | DualRounding):
+                of_box = of_box.in_single()
+            return of_box, box
 
         for index in range(max(pending), 0, -1):
             if index not in pending:
@@ -680,10 +700,12 @@ class Propagator:
         return (slice(i, min(i + size, rows)) for i in range(0, rows, size))
 
 
-def _rule(step: Step | None, depth: int, device: torch.device, float32: bool) -> Rule | None:
+def _rule(
+    step: Step | None, depth: int, device: torch.device, *, float32: bool, single: bool
+) -> Rule | None:
     """Return the rule of one network's step; the input has none."""
     if isinstance(step, Affine):
-        return AffineRule(step, depth, device, float32=float32)
+        return AffineRule(step, depth, device, float32=float32, single=single)
     if isinstance(step, Univariate):
         return UnivariateRule(step.function, float32=float32 and step.rounds)
     if isinstance(step, Product):

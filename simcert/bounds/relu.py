@@ -21,14 +21,13 @@ convex hull of close neurons. At the centres plane 2 is nearly always below them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from simcert.bounds import fused
-from simcert.bounds.blocks import Blocks, dot
+from simcert.bounds.blocks import Blocks
 from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.lines import Lines, Plane, Planes, along_lines, along_planes
 from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 
 _SLACK = 1 + 8 * UNIT_ROUNDOFF
@@ -36,24 +35,6 @@ TIE = 1e-12
 """Planes closer than this, relative to the neurons, are alike; the first one is kept.
 
 Where nothing is known of δ but a − b, planes 1 and 3 tie at the centres up to rounding."""
-
-
-class Lines(NamedTuple):
-    """lower_slope · x ≤ relu(x) ≤ slope · x + intercept, and the rounding error per coefficient."""
-
-    slope: Tensor
-    intercept: Tensor
-    lower_slope: Tensor
-    error: Tensor
-
-
-class Plane(NamedTuple):
-    """a · (coefficient) + b · (coefficient) + δ · (coefficient) + constant, each (boxes, size)."""
-
-    a: Tensor
-    b: Tensor
-    delta: Tensor
-    constant: Tensor
 
 
 def chord(x: Interval) -> tuple[Tensor, Tensor]:
@@ -83,7 +64,8 @@ def lines(x: Interval) -> Lines:
     """Return the lines around relu; the lower slope is CROWN's (the smaller area)."""
     slope, intercept = chord(x)
     lower_slope = (x.upper > -x.lower).to(slope.dtype)
-    return Lines(slope, intercept, lower_slope, gamma_of(x) * (x.magnitude + intercept))
+    error = gamma_of(x) * (x.magnitude + intercept)
+    return Lines(slope, intercept, lower_slope, torch.zeros_like(slope), error)
 
 
 def facets(a: Interval, delta: Interval) -> list[Plane]:
@@ -137,19 +119,8 @@ def difference_plane(a: Interval, b: Interval, delta: Interval) -> Plane:
     return best
 
 
-def relax(x: Interval) -> Tensor:
-    """Return :class:`Lines` as one tensor, (B, 4, n)."""
-    return torch.stack(lines(x), 1)
-
-
-def relax_together(
-    a: Interval, b: Interval, delta: Interval, a_lines: Lines, b_lines: Lines
-) -> Tensor:
-    """Return all lines and planes of an aligned node as one tensor, (B, 17, n).
-
-    In this order: the lines of a, the lines of b, the upper plane of Δ, the lower plane of Δ, and
-    the rounding error per coefficient on Δ.
-    """
+def relax_together(a: Interval, b: Interval, delta: Interval, f: Lines, g: Lines) -> Planes:
+    """Return all lines and planes of an aligned node, given the lines around relu(a), relu(b)."""
     upper = difference_plane(a, b, delta)
     mirrored = difference_plane(b, a, Interval(-delta.upper, -delta.lower))
     lower = Plane(-mirrored.b, -mirrored.a, mirrored.delta, -mirrored.constant)
@@ -158,7 +129,7 @@ def relax_together(
         torch.maximum(x.abs(), y.abs()) for x, y in zip(upper, lower, strict=True)
     )
     size = weight_a * a.magnitude + weight_b * b.magnitude + weight_delta * delta.magnitude
-    return torch.stack([*a_lines, *b_lines, *upper, *lower, gamma_of(a) * (size + constant)], 1)
+    return Planes(f, g, upper, lower, gamma_of(a) * (size + constant))
 
 
 class ReluRule:
@@ -167,7 +138,7 @@ class ReluRule:
     def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
         """Return the interval and the lines."""
         (x,) = operands
-        return Interval(x.lower.clamp(min=0), x.upper.clamp(min=0)), relax(x)
+        return Interval(x.lower.clamp(min=0), x.upper.clamp(min=0)), lines(x).packed()
 
     def unsettled(self, x: Interval) -> Tensor:
         """Return where the interval crosses 0."""
@@ -177,11 +148,7 @@ class ReluRule:
         self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Tensor]:
         """Take the upper line for positive and the lower line for negative coefficients."""
-        if fused.applies(c, relaxation, constant):
-            return [fused.along_lines(c, relaxation, box, constant)]
-        own = Lines(*relaxation[box].unbind(1))
-        constant += dot(c.abs(), own.error)
-        return [_along_lines(c, own, constant)]
+        return [along_lines(c, relaxation, box, constant)]
 
 
 class ReluDualRule:
@@ -191,7 +158,8 @@ class ReluDualRule:
         """Return the interval of Δ, between min(0, δ) and max(0, δ), and the planes."""
         a, b, delta = (known(interval) for interval in operands[0])
         interval = Interval(delta.lower.clamp(max=0), delta.upper.clamp(min=0))
-        return interval, relax_together(a, b, delta, Lines(*f.unbind(1)), Lines(*g.unbind(1)))
+        planes = relax_together(a, b, delta, Lines.unpacked(f), Lines.unpacked(g))
+        return interval, planes.packed()
 
     def unsettled(self, operand: Triple) -> Tensor:
         """No plane reads δ where both neurons are active (Δ = δ) or both inactive (Δ = 0)."""
@@ -203,26 +171,4 @@ class ReluDualRule:
         self, blocks: Blocks, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Blocks]:
         """Move opposite coefficients into c_Δ, then replace relu by lines and planes."""
-        zero = torch.zeros_like(next(c for c in blocks if c is not None))
-        f, g, delta = (zero if c is None else c for c in blocks)
-        if fused.applies(f, g, delta, relaxation, constant):
-            return [Blocks(*fused.along_planes(f, g, delta, relaxation, box, constant))]
-        terms = relaxation[box].unbind(1)
-        a, b = Lines(*terms[:4]), Lines(*terms[4:8])
-        upper, lower, error = Plane(*terms[8:12]), Plane(*terms[12:16]), terms[16]
-        # Before the move, whose rounding these errors cover too.
-        constant += dot(f.abs(), a.error) + dot(g.abs(), b.error)
-        # c_f a + c_g b + c_δ (a − b) is unchanged by (c_f − m, c_g + m, c_δ + m).
-        moved = torch.where(f * g < 0, torch.sign(f) * torch.minimum(f.abs(), g.abs()), zero)
-        f, g, delta = f - moved, g + moved, delta + moved
-        up, down = delta.clamp(min=0), delta.clamp(max=0)
-        constant += dot(up, upper.constant) + dot(down, lower.constant) + dot(up - down, error)
-        f = _along_lines(f, a, constant) + up * upper.a + down * lower.a
-        g = _along_lines(g, b, constant) + up * upper.b + down * lower.b
-        return [Blocks(f, g, up * upper.delta + down * lower.delta)]
-
-
-def _along_lines(c: Tensor, own: Lines, constant: Tensor) -> Tensor:
-    up, down = c.clamp(min=0), c.clamp(max=0)
-    constant += dot(up, own.intercept)
-    return up * own.slope + down * own.lower_slope
+        return [along_planes(blocks, relaxation, box, constant)]

@@ -18,16 +18,8 @@ import torch
 from torch import Tensor
 
 from simcert.bounds.interval import Interval, Triple, known
-from simcert.bounds.relu import (
-    Lines,
-    Plane,
-    difference_planes,
-    facets,
-    gamma_of,
-    lines,
-    relax,
-    relax_together,
-)
+from simcert.bounds.lines import Lines, Plane
+from simcert.bounds.relu import difference_planes, facets, gamma_of, lines, relax_together
 
 Relaxations = Mapping[tuple[int, str], Tensor]
 """Relaxations (R, k, size) of each row, by node and by what they relax: "f", "g" or "dual"."""
@@ -107,13 +99,13 @@ class FreeRelaxations:
             factor = gamma_of(known(networks[0]))
             if kind == "dual":
                 a, b, delta = (known(x) for x in triple)
-                fixed = {"f": relax(a), "g": relax(b)}
-                around = (Lines(*fixed[of].unbind(1)) for of in ("f", "g"))
-                fixed["dual"] = relax_together(a, b, delta, *around)
+                f, g = lines(a), lines(b)
+                planes = relax_together(a, b, delta, f, g)
+                fixed = {"f": f.packed(), "g": g.packed(), "dual": planes.packed()}
                 self._nodes.append((index, columns, fixed, _FreePair(own, box, factor)))
             else:
                 x = known(own.a if kind == "f" else own.b)
-                fixed = {kind: relax(known(networks[0]))}
+                fixed = {kind: lines(known(networks[0])).packed()}
                 self._nodes.append((index, columns, fixed, _FreeLines(x, box, kind, factor)))
 
     @property
@@ -142,7 +134,7 @@ class _FreeLines:
     def __init__(self, x: Interval, box: Tensor, kind: str, factor: float) -> None:
         self._kind = kind
         own = lines(x)
-        own = own._replace(error=factor * (x.magnitude + own.intercept))
+        own = own._replace(error=factor * (x.magnitude + own.upper_intercept))
         self._lines = Lines(*(term[box] for term in own))
         self._unstable = ((x.lower < 0) & (x.upper > 0))[box]
         self.slope = self._lines.lower_slope.clone().requires_grad_()
@@ -154,8 +146,8 @@ class _FreeLines:
         return self._lines._replace(lower_slope=slope)
 
     def relaxations(self) -> dict[str, Tensor]:
-        """Return the lines, (R, 4, size)."""
-        return {self._kind: torch.stack(self.lines(), 1)}
+        """Return the lines, (R, 5, size)."""
+        return {self._kind: self.lines().packed()}
 
 
 class _FreePair:
@@ -188,7 +180,7 @@ class _FreePair:
         self.parameters = [self._f.slope, self._g.slope, *self.shares]
 
     def relaxations(self) -> dict[str, Tensor]:
-        """Return the lines of both, (R, 4, size), and all of the pair, (R, 17, size)."""
+        """Return the lines of both, (R, 5, size), and all of the pair, (R, 19, size)."""
         f, g = self._f.lines(), self._g.lines()
         upper, lower = (
             self._mixed(planes, missing, shares)
@@ -197,7 +189,7 @@ class _FreePair:
             )
         )
         pair = torch.cat([torch.stack([*f, *g], 1), upper, lower, self._error[:, None]], 1)
-        return {"f": torch.stack(f, 1), "g": torch.stack(g, 1), "dual": pair}
+        return {"f": f.packed(), "g": g.packed(), "dual": pair}
 
     def _mixed(self, planes: Tensor, missing: Tensor, shares: Tensor) -> Tensor:
         """Return the convex combination of the planes of each row's box, (R, 4, size)."""

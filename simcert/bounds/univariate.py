@@ -21,13 +21,13 @@ where b has one code only, a − q(b) loses nothing there, but gives up δ for a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from simcert.bounds.blocks import Blocks, at, weighted, weighted_where_used
+from simcert.bounds.blocks import Blocks
 from simcert.bounds.interval import Interval, Triple, known
+from simcert.bounds.lines import Lines, Plane, Planes, along_lines, along_planes
 from simcert.bounds.rounding import UNDERFLOW, UNIT_ROUNDOFF, gamma
 from simcert.functions import DynamicQuantizer, Function, Identity
 
@@ -40,38 +40,6 @@ _STEEPEST = 4.0
 """Of the mean slope over an interval: what lines along a function that jumps are tried up to."""
 
 
-class Strip(NamedTuple):
-    """lower_slope x + lower_intercept ≤ f(x) ≤ upper_slope x + upper_intercept, (B, size) each.
-
-    ``error`` is the rounding per unit of coefficient.
-    """
-
-    upper_slope: Tensor
-    upper_intercept: Tensor
-    lower_slope: Tensor
-    lower_intercept: Tensor
-    error: Tensor
-
-
-class Plane(NamedTuple):
-    """a · (coefficient) + b · (coefficient) + δ · (coefficient) + constant, each (B, size)."""
-
-    a: Tensor
-    b: Tensor
-    delta: Tensor
-    constant: Tensor
-
-
-class Planes(NamedTuple):
-    """The planes above and below Δ, the two strips, and the rounding per coefficient of Δ."""
-
-    f: Strip
-    g: Strip
-    upper: Plane
-    lower: Plane
-    error: Tensor
-
-
 class UnivariateRule:
     """f(x) in one network, over the reals or as a float32 runtime computes it."""
 
@@ -79,23 +47,24 @@ class UnivariateRule:
         self.function = function
         self.float32 = float32
 
-    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Strip]:
-        """Return the interval of f and the lines around it."""
+    def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Tensor]:
+        """Return the interval of f and the packed lines around it."""
         x, shift, error = self.argument(operands[0])
         low, high = self.function.residual(*x, torch.zeros_like(x.lower))
         interval = Interval(low - error, high + error).without_nan()
-        return interval, _strip(self.function, x, shift, error)
+        return interval, _lines(self.function, x, shift, error).packed()
 
     def unsettled(self, x: Interval) -> Tensor:
         """Return where f is not a line."""
         return self.function.unsettled(*x)
 
-    def backward(self, c: Tensor, relaxation: Strip, box: Tensor, constant: Tensor) -> list[Tensor]:
+    def backward(
+        self, c: Tensor, relaxation: Tensor, box: Tensor, constant: Tensor
+    ) -> list[Tensor]:
         """Take the upper line for positive and the lower line for negative coefficients."""
         if isinstance(self.function, Identity):
             return [c]
-        constant += weighted(c.abs(), relaxation.error, box)
-        return [_along(c, relaxation, box, constant)]
+        return [along_lines(c, relaxation, box, constant)]
 
     def argument(self, x: Interval) -> tuple[Interval, Tensor, Tensor]:
         """Return where f is taken, and by how much argument and result may be off."""
@@ -114,8 +83,9 @@ class UnivariateDualRule:
         self.f, self.g, self.same = f, g, same
         self.alike = f.function == g.function
 
-    def forward(self, operands: Sequence[Triple], f: Strip, g: Strip) -> tuple[Interval, Planes]:
-        """Return the interval of Δ and the planes."""
+    def forward(self, operands: Sequence[Triple], f: Tensor, g: Tensor) -> tuple[Interval, Tensor]:
+        """Return the interval of Δ and the packed planes, given the packed lines."""
+        f_lines, g_lines = Lines.unpacked(f), Lines.unpacked(g)
         a, b, delta = (known(interval) for interval in operands[0])
         a, a_shift, a_error = self.f.argument(a)
         b, b_shift, b_error = self.g.argument(b)
@@ -126,8 +96,8 @@ class UnivariateDualRule:
             # One scale for all elements: they are equal only where all that is read is.
             null = null.all(-1, keepdim=True).expand_as(null)
         negated = Interval(-delta.upper, -delta.lower)
-        above = _planes(self.f.function, self.g.function, a, b, delta, f, g)
-        below = _planes(self.g.function, self.f.function, b, a, negated, g, f)
+        above = _planes(self.f.function, self.g.function, a, b, delta, f_lines, g_lines)
+        below = _planes(self.g.function, self.f.function, b, a, negated, g_lines, f_lines)
         below = [Plane(-p.b, -p.a, p.delta, -p.constant) for p in below]
 
         def off(plane: Plane) -> Tensor:
@@ -157,7 +127,8 @@ class UnivariateDualRule:
         upper = Plane(*(torch.where(null, zero, term) for term in upper))
         lower = Plane(*(torch.where(null, zero, term) for term in lower))
         error = torch.maximum(off(upper), off(lower))
-        return interval.without_nan(), Planes(f, g, upper, lower, error)
+        planes = Planes(f_lines, g_lines, upper, lower, error)
+        return interval.without_nan(), planes.packed()
 
     def unsettled(self, operand: Triple) -> Tensor:
         """No plane needs δ's bounds where one function is the identity: the line in δ is exact."""
@@ -168,25 +139,13 @@ class UnivariateDualRule:
         return either & (delta.lower < delta.upper)
 
     def backward(
-        self, blocks: Blocks, relaxation: Planes, box: Tensor, constant: Tensor
+        self, blocks: Blocks, relaxation: Tensor, box: Tensor, constant: Tensor
     ) -> list[Blocks]:
         """Move opposite coefficients into c_Δ, then replace the functions by lines and planes."""
-        zero = torch.zeros_like(next(c for c in blocks if c is not None))
-        f, g, delta = (zero if c is None else c for c in blocks)
-        a, b, upper, lower, error = relaxation
-        constant += weighted(f.abs(), a.error, box) + weighted(g.abs(), b.error, box)
-        moved = torch.where(f * g < 0, torch.sign(f) * torch.minimum(f.abs(), g.abs()), zero)
-        f, g, delta = f - moved, g + moved, delta + moved
-        up, down = delta.clamp(min=0), delta.clamp(max=0)
-        constant += weighted(delta.abs(), error, box)
-        constant += weighted_where_used(up, upper.constant, box)
-        constant += weighted_where_used(down, lower.constant, box)
-        f = _along(f, a, box, constant) + up * at(upper.a, box) + down * at(lower.a, box)
-        g = _along(g, b, box, constant) + up * at(upper.b, box) + down * at(lower.b, box)
-        return [Blocks(f, g, up * at(upper.delta, box) + down * at(lower.delta, box))]
+        return [along_planes(blocks, relaxation, box, constant)]
 
 
-def _strip(function: Function, x: Interval, shift: Tensor, error: Tensor) -> Strip:
+def _lines(function: Function, x: Interval, shift: Tensor, error: Tensor) -> Lines:
     """Return the lines that are best at the centre."""
     centre = (x.lower + x.upper) / 2
     low, high = function.slopes(*x)
@@ -215,7 +174,7 @@ def _strip(function: Function, x: Interval, shift: Tensor, error: Tensor) -> Str
     tilted = torch.where(steep == 0, 0.0, steep * x.magnitude)
     rounding = gamma(2 * centre.shape[1] + 64) * (tilted + intercept)
     rounding = torch.nan_to_num(rounding, nan=torch.inf) + steep * shift + error
-    return Strip(upper_slope, upper, lower_slope, lower, rounding)
+    return Lines(upper_slope, upper, lower_slope, lower, rounding)
 
 
 def _best(
@@ -250,20 +209,20 @@ def _planes(
     a: Interval,
     b: Interval,
     delta: Interval,
-    f_strip: Strip,
-    g_strip: Strip,
+    f_lines: Lines,
+    g_lines: Lines,
 ) -> list[Plane]:
     """Return upper planes of f(a) − g(b)."""
     zero = torch.zeros_like(a.lower)
     candidates = [
         Plane(
-            f_strip.upper_slope,
-            -g_strip.lower_slope,
+            f_lines.upper_slope,
+            -g_lines.lower_slope,
             zero,
-            f_strip.upper_intercept - g_strip.lower_intercept,
+            f_lines.upper_intercept - g_lines.lower_intercept,
         )
     ]
-    for slope in (f_strip.upper_slope, g_strip.lower_slope):
+    for slope in (f_lines.upper_slope, g_lines.lower_slope):
         constant = f.residual(*a, slope)[1] - g.residual(*b, slope)[0]
         candidates.append(Plane(zero, zero, slope, constant))
     hull = torch.minimum(a.lower, b.lower), torch.maximum(a.upper, b.upper)
@@ -329,11 +288,3 @@ def _extreme(plane: Plane, a: Interval, b: Interval, delta: Interval, sign: floa
         ends_or_zero = [torch.where(weight == 0, 0.0, end) for end in ends]
         total = total + (torch.maximum if sign > 0 else torch.minimum)(*ends_or_zero)
     return total
-
-
-def _along(c: Tensor, own: Strip, box: Tensor, constant: Tensor) -> Tensor:
-    """Replace coefficients on f(x) by coefficients on x, adding intercepts to ``constant``."""
-    up, down = c.clamp(min=0), c.clamp(max=0)
-    constant += weighted_where_used(up, own.upper_intercept, box)
-    constant += weighted_where_used(down, own.lower_intercept, box)
-    return up * at(own.upper_slope, box) + down * at(own.lower_slope, box)

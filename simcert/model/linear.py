@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol, Self
 
 import torch
@@ -194,11 +195,19 @@ class Selection:
         """Elements selected."""
         return self.index.shape[0]
 
-    @property
+    @cached_property
     def terms(self) -> int:
         """How often one element is used (the sum in the transposed map)."""
         chosen = self.index[self.index >= 0]
         return int(torch.bincount(chosen).max()) if len(chosen) else 1
+
+    @cached_property
+    def _reversed(self) -> Selection:
+        """The transposed map where no element is used twice: it moves elements too."""
+        index = torch.full((self.inputs,), -1, device=self.index.device)
+        chosen = self.index >= 0
+        index[self.index[chosen]] = chosen.nonzero()[:, 0]
+        return Selection(index, self.outputs, self.weight)
 
     @property
     def is_identity(self) -> bool:
@@ -211,11 +220,20 @@ class Selection:
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the selected elements."""
-        chosen = x[..., self.index.clamp(min=0)]
-        return torch.where(self.index >= 0, self.weight * chosen, chosen.new_zeros(()))
+        chosen = x.index_select(-1, self.index.clamp(min=0))
+        if self.weight != 1.0:
+            chosen = self.weight * chosen
+        return chosen.masked_fill(self.index < 0, 0.0) if self._leaves_out else chosen
+
+    @cached_property
+    def _leaves_out(self) -> bool:
+        """Whether some result is 0."""
+        return bool((self.index < 0).any())
 
     def transpose(self, c: Tensor) -> Tensor:
         """Return the coefficients added up at their sources."""
+        if self.terms == 1:
+            return self._reversed.forward(c)
         valid = self.index >= 0
         result = c.new_zeros(*c.shape[:-1], self.inputs)
         return result.index_add_(-1, self.index[valid], self.weight * c[..., valid])

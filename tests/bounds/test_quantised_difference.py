@@ -11,6 +11,7 @@ import torch
 
 from simcert.bounds import Propagator
 from simcert.bounds.interval import Interval, Triple
+from simcert.bounds.lines import Planes
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
 from simcert.functions import Clip, Function, Identity, Quantizer, Rectifier
 from simcert.model.linear import Dense
@@ -60,7 +61,8 @@ def test_interval_and_planes_contain_every_difference(f: Function, g: Function) 
     one, other = UnivariateRule(f), UnivariateRule(g)
     strips = one.forward([a])[1], other.forward([b])[1]
     rule = UnivariateDualRule(one, other)
-    interval, planes = rule.forward([Triple(a, b, delta)], *strips)
+    interval, packed = rule.forward([Triple(a, b, delta)], *strips)
+    planes = Planes.unpacked(packed)
     met = 0
     for box in range(boxes):
         terms = [[Fraction(float(t[box, 0])) for t in p] for p in (planes.upper, planes.lower)]

@@ -155,7 +155,7 @@ def test_an_operand_without_one_end_bounds_the_sum_on_one_side() -> None:
     x = Interval(torch.tensor([[1.0, 2.0]]).double(), torch.tensor([[3.0, infinity]]).double())
     absolute = [linear.absolute() for linear in maps]
     zero = torch.zeros(4, dtype=torch.float64)
-    (lower, upper), error = interval_of(maps, absolute, [x], zero, zero, 1e-15)
+    (lower, upper), error, _ = interval_of(maps, absolute, [x], zero, zero, 1e-15)
     # The weight 1e-20 is lost in a sum with 1; it still loses the bound.
     assert upper[0].isinf().tolist() == [True, True, False, False]
     assert lower[0].isinf().tolist() == [False, False, True, False]

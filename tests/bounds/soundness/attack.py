@@ -218,8 +218,9 @@ def _propagators(
     dual, functions = align(*programs), tuple(map(torch.from_numpy, rows))
     float32 = arithmetic == "float32"
     work = float(random.choice([math.inf, math.inf, math.inf, 1e2]))
+    single = bool(random.integers(2))
     found: list[Propagator | DensePropagator] = [
-        Propagator(dual, *functions, float32=float32, work=work)
+        Propagator(dual, *functions, float32=float32, work=work, single=single)
     ]
     layers = layers_of(dual, float32=float32)
     return found if layers is None else [*found, DensePropagator(layers, *functions)]

@@ -27,9 +27,11 @@ def propagators(pair: Pair, arithmetic: str) -> list[Propagator | DensePropagato
         torch.from_numpy(np.concatenate([eye if part == own else zero for part in range(3)]))
         for own in range(3)
     ]
-    options = {"float32": True} if arithmetic == "float32" else {}
-    found: list[Propagator | DensePropagator] = [Propagator(dual, *rows, **options)]
-    layers = layers_of(dual, **options)
+    float32 = arithmetic == "float32"
+    found: list[Propagator | DensePropagator] = [
+        Propagator(dual, *rows, float32=float32, single=True)
+    ]
+    layers = layers_of(dual, float32=float32)
     return found if layers is None else [*found, DensePropagator(layers, *rows)]
 
 
