@@ -36,6 +36,9 @@ after which they are used: both fixed, so that no result depends on how long tha
 _FEW_INPUTS = 16
 """With more inputs, splitting boxes is hopeless, and wide networks are tuned instead."""
 
+_DEEP, _OFTEN = 20, 8
+"""Boxes cut this often, and every eighth cut after that, are cut where they are widest."""
+
 _LARGEST_BATCH = 512
 _BATCH_ELEMENTS = 1 << 22
 
@@ -99,7 +102,6 @@ class BranchAndBound:
         claim: what is to be shown; its region has bounds of type ``dtype``.
         evaluate: runs both files.
         dtype: the networks' input type.
-        candidate: the best input that is known.
         threads: how many threads share a batch; the result does not depend on it.
         work: of :class:`~simcert.bounds.Propagator`.
         workers: who bounds the boxes, instead of threads; likewise. They are closed at the end.
@@ -113,7 +115,6 @@ class BranchAndBound:
         claim: Claim,
         evaluate: Evaluate,
         dtype: DTypeLike,
-        candidate: Candidate | None = None,
         threads: int = 1,
         work: float = math.inf,
         workers: Workers | None = None,
@@ -125,7 +126,7 @@ class BranchAndBound:
         self._dtype = dtype
         self._wanted = claim.divergence.rows(dual.outputs)
         rows = self._wanted.f, self._wanted.g, self._wanted.difference
-        own = Threads(threads)
+        own = workers if isinstance(workers, Threads) else Threads(threads)
         self._workers: Workers = own if workers is None else workers
         self._job = Job(
             dual, rows, float32=claim.arithmetic == "float32", work=work, parallel=own.map
@@ -149,7 +150,8 @@ class BranchAndBound:
         self._nodes = self._roots = len(whole)
         self._done = 0
         self._boxes = 0
-        self._candidate = candidate
+        self._candidate: Candidate | None = None
+        self._first: RowBounds | None = None
         self._integrate = True
         self._settling = False
         self._keep = keep
@@ -236,6 +238,31 @@ class BranchAndBound:
                 bound=max(self._closed_bound, self._open.bound),
             )
         return "finished"
+
+    def settles_at_once(self, deadline: float) -> bool:
+        """Bound the region if it is one box and that takes a moment; say whether that settles it.
+
+        What is found is kept for the search.
+        """
+        tolerance = self._claim.tolerance
+        if tolerance is None or self._boxes or len(self._open) != 1 or not self._job.is_quick:
+            return False
+        box = next(self._open.parts())
+        try:
+            bounds = self._answers([box], compiled=False, deadline=deadline)[0]
+        except OutOfTimeError:
+            return False
+        if bounds is None or time.monotonic() > deadline:
+            return False
+        self._first = bounds
+        above = self._claim.divergence.upper(bounds.lower.numpy(), bounds.upper.numpy())
+        return bool(above[0] <= tolerance)
+
+    def offer(self, candidate: Candidate | None) -> None:
+        """Take the input if it is better than the best one that is known."""
+        known = self._candidate
+        if known is None or (candidate is not None and candidate.divergence > known.divergence):
+            self._candidate = candidate
 
     def close(self) -> None:
         """End the workers and delete what was stored on disk."""
@@ -359,8 +386,10 @@ class BranchAndBound:
         if not len(boxes):
             return None
         parts = [boxes.take(slice(i, i + size)) for i in range(0, len(boxes), size)]
-        seconds = deadline - time.monotonic()
-        answers = self._workers.bound(job, [Part.of(own) for own in parts], compiled, seconds)
+        answers: list[RowBounds | None] = [self._first]
+        if self._first is None:
+            answers = self._answers(parts, compiled=compiled, deadline=deadline)
+        self._first = None
         bounded = [own for own, bounds in zip(parts, answers, strict=True) if bounds is not None]
         lost = [own for own, bounds in zip(parts, answers, strict=True) if bounds is None]
         self._stuck = Boxes.concatenated([self._stuck, *(own.bare for own in lost)])
@@ -370,6 +399,13 @@ class BranchAndBound:
         joined = RowBounds.joined([bounds for bounds in answers if bounds is not None])
         tunes = job.part is None and self._claim.region.inputs > _FEW_INPUTS
         return self._tuned(joined, deadline) if tunes else joined
+
+    def _answers(
+        self, parts: list[Boxes], *, compiled: bool, deadline: float
+    ) -> list[RowBounds | None]:
+        """Let the workers bound parts; None where one was lost."""
+        seconds = deadline - time.monotonic()
+        return self._workers.bound(self._job, [Part.of(own) for own in parts], compiled, seconds)
 
     def _tuned(self, bounds: RowBounds, deadline: float) -> RowBounds:
         """Tune slopes and planes on boxes of a wide network, unless their bounds settle them."""
@@ -450,14 +486,30 @@ class BranchAndBound:
         """Return what a cut in each dimension promises, (B, inputs).
 
         The sum over the functions that matter of the squared share that a dimension has in the
-        spread of its linear bounds: ((|lower slope| + |upper slope|) · width / bound)².
+        spread of its linear bounds: ((|lower slope| + |upper slope|) · width / bound)². It does
+        not see an input on which relaxations depend and linear bounds do not: a box that has been
+        cut often without being settled is cut now and then where it is widest.
         """
         slope = (bounds.lower_slope.abs() + bounds.upper_slope.abs()).cpu().numpy()
         size = np.maximum(np.maximum(np.abs(lower), np.abs(upper)), np.finfo(np.float64).tiny)
         with np.errstate(over="ignore", invalid="ignore"):
             share = slope * (boxes.upper - boxes.lower)[:, None] / size[..., None]
             score: Float = np.where(self._keeping(lower, upper)[..., None], share**2, 0.0).sum(1)
-        return score
+        width, cuts = self._cuts(boxes)
+        widest = (cuts >= _DEEP) & (cuts % _OFTEN == 0)
+        return np.where(widest[:, None], width, score)
+
+    def _cuts(self, boxes: Boxes) -> tuple[Float, Float]:
+        """Return widths (B, inputs) as shares of the region's boxes, and how often they were cut.
+
+        Halves of numbers of the input type may be uneven, so the count (B,) is a rounded one.
+        """
+        region, root = self._claim.region, boxes.root
+        whole = region.upper[root] - region.lower[root]
+        width = np.divide(
+            boxes.upper - boxes.lower, whole, out=np.ones_like(whole), where=whole > 0
+        )
+        return width, np.round(-np.log2(np.maximum(width, np.finfo("f8").tiny)).sum(axis=1))
 
     def _keeping(self, lower: Float, upper: Float) -> NDArray[np.bool_]:
         """Return which functions (B, S) a cut should tighten.

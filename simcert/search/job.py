@@ -81,6 +81,11 @@ class Job:
         """Length of the last axis of what is inherited."""
         return self.propagator.neurons
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether one box is bounded in less than the first stage of a wide network may take."""
+        return self.propagator.is_quick
+
     @cached_property
     def propagator(self) -> StagedPropagator:
         """What bounds any pair."""

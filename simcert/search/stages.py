@@ -44,6 +44,11 @@ class StagedPropagator:
         """As in :class:`~simcert.bounds.Propagator`."""
         return self._last.neurons
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether there is but one stage."""
+        return not self._stages
+
     def bound(
         self, lower: Tensor, upper: Tensor, inherited: Tensor | None, deadline: float
     ) -> RowBounds:

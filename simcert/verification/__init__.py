@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import platform
 import time
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -129,6 +130,7 @@ def verify(
     )
 
 
+@cache
 def _versions() -> dict[str, str]:
     packages = ("simcert", "numpy", "onnx", "onnxruntime", "scipy", "torch")
     return {"python": platform.python_version(), **{p: version(p) for p in packages}}

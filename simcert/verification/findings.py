@@ -82,19 +82,14 @@ class Findings:
     ) -> Findings:
         """Attack, search, and sample what is left.
 
+        There is no attack where the first bound of the region settles the claim.
+
         A claim about a probability is looked at twice: after a short search, which often is
         enough, and at the end. The looks share the confidence (union bound).
         """
         claim, dtype, resources = pair.claim, pair.f.dtype, resources or Resources()
         end = start + time_limit
-        candidate = attack(
-            pair.networks,
-            claim,
-            pair.exceeding,
-            dtype,
-            seed=seed,
-            deadline=start + _ATTACK_SHARE * time_limit,
-        )
+        candidate: Candidate | None = None
         found: Found | None = None
         integral: Integral | None = None
         concentration: Concentration | None = None
@@ -102,30 +97,27 @@ class Findings:
         layers: tuple[LayerBound, ...] = ()
         statistics: Statistics | None = None
         looks = 2 if claim.max_violation is not None and pair.dual is not None else 1
-        search = None
-        if pair.dual is not None and not refutes(candidate, claim):
-            layers = _layers(pair, _LAYERS_SHARE * time_limit)
-            work = _WORK_RATE * time_limit
-            before = start + _CONCENTRATION_SHARE * time_limit
-            concentration = _concentration(pair, eta, before, work)
-            if concentration is not None:
-                least = time.monotonic() + _LEAST_SHARE * time_limit
-            search = BranchAndBound(
-                pair.dual,
-                claim,
-                pair.exceeding,
-                dtype,
-                candidate,
-                pair.threads,
-                work,
-                workers=resources.workers(pair.threads),
-                memory=resources.memory,
-                keep=resources.resume is not None,
-            )
+        work = _WORK_RATE * time_limit
+        identity = _identity(pair, seed)
+        search = _search_of(pair, work, resources)
         try:
-            identity = _identity(pair, seed)
             if search is not None:
                 family *= 2 ** resources.take_up(search, identity, claim.region)
+            attacked = start + _ATTACK_SHARE * time_limit
+            if search is None or not search.settles_at_once(attacked):
+                candidate = attack(
+                    pair.networks, claim, pair.exceeding, dtype, seed=seed, deadline=attacked
+                )
+            if search is not None and refutes(candidate, claim):
+                search.close()
+                search = None
+            if search is not None:
+                search.offer(candidate)
+                layers = _layers(pair, _LAYERS_SHARE * time_limit)
+                before = start + _CONCENTRATION_SHARE * time_limit
+                concentration = _concentration(pair, eta, before, work)
+                if concentration is not None:
+                    least = time.monotonic() + _LEAST_SHARE * time_limit
             for look in range(1, looks + 1):
                 if search is not None:
                     pilot = look < looks
@@ -169,6 +161,23 @@ class Findings:
         contradicted = found is not None and pair.contradicts(candidate, found.bound)
         proof = replace(_proof(pair, found, integral, concentration), layers=layers)
         return cls(found, proof, statistics, _replay(pair, candidate), looks, contradicted)
+
+
+def _search_of(pair: Pair, work: float, resources: Resources) -> BranchAndBound | None:
+    """Return the search; None where the pair cannot be bounded."""
+    if pair.dual is None:
+        return None
+    return BranchAndBound(
+        pair.dual,
+        pair.claim,
+        pair.exceeding,
+        pair.f.dtype,
+        threads=pair.threads,
+        work=work,
+        workers=resources.workers(pair.threads),
+        memory=resources.memory,
+        keep=resources.resume is not None,
+    )
 
 
 def _identity(pair: Pair, seed: int) -> dict[str, str]:
