@@ -153,10 +153,6 @@ def _gelu_gate(x: Float) -> tuple[Float, Float, Float]:
     return gate, slope * first, bend
 
 
-def _gelu_tanh(x: Float) -> Float:
-    return x * _gelu_gate(x)[0]
-
-
 def _mish_gate(x: Float) -> tuple[Float, Float, Float]:
     """Return g, g' and g'' of tanh(softplus(x))."""
     gate, slope = np.tanh(_softplus(x)), _sigmoid(x)
@@ -165,33 +161,33 @@ def _mish_gate(x: Float) -> tuple[Float, Float, Float]:
     return gate, rest * slope, bend
 
 
-def _mish(x: Float) -> Float:
-    return x * np.tanh(_softplus(x))
+def _swish_gate(x: Float) -> tuple[Float, Float, Float]:
+    slope = _gate_slope(x)
+    return _sigmoid(x), slope, slope * (_sigmoid(-x) - _sigmoid(x))
 
 
-def _gated_slope(gate: Callable[[Float], tuple[Float, Float, Float]]) -> Callable[[Float], Float]:
-    """Return the derivative of x g(x)."""
+def _gated(
+    name: str,
+    gate: Callable[[Float], tuple[Float, Float, Float]],
+    bends: tuple[float, float, float],
+    least: tuple[float, float, float],
+) -> Curve:
+    """Return x g(x), for ``gate`` that returns g, g' and g''; see ``_about`` and ``Curve``."""
 
     def slope(x: Float) -> Float:
         g, first, _ = gate(x)
         return g + x * first
 
-    return slope
-
-
-def _gated_bend(gate: Callable[[Float], tuple[Float, Float, Float]]) -> Callable[[Float], Float]:
-    """Return the second derivative of x g(x)."""
-
     def second(x: Float) -> Float:
         _, first, bend = gate(x)
         return 2 * first + x * bend
 
-    return second
+    def value(x: Float) -> Float:
+        return x * gate(x)[0]
 
-
-def _swish_gate(x: Float) -> tuple[Float, Float, Float]:
-    slope = _gate_slope(x)
-    return _sigmoid(x), slope, slope * (_sigmoid(-x) - _sigmoid(x))
+    return Curve(
+        name, value, slope, _about(second, *bends), monotone=False, least=least, cancels="x"
+    )
 
 
 CURVES = {
@@ -290,33 +286,9 @@ CURVES = {
             least=(-0.75180, -0.75179, -0.1699713),
             cancels="x",
         ),
-        Curve(
-            "GeluTanh",
-            _gelu_tanh,
-            _gated_slope(_gelu_gate),
-            _about(_gated_bend(_gelu_gate), 0.88, -0.108, 0.798),
-            monotone=False,
-            least=(-0.75247, -0.75246, -0.1700408),
-            cancels="x",
-        ),
-        Curve(
-            "Swish",
-            lambda x: x * _sigmoid(x),
-            _gated_slope(_swish_gate),
-            _about(_gated_bend(_swish_gate), 0.32, -0.037, 0.5001),
-            monotone=False,
-            least=(-1.27847, -1.27846, -0.2784646),
-            cancels="x",
-        ),
-        Curve(
-            "Mish",
-            _mish,
-            _gated_slope(_mish_gate),
-            _about(_gated_bend(_mish_gate), 0.6, -0.0591, 0.6442),
-            monotone=False,
-            least=(-1.19244, -1.19243, -0.3088435),
-            cancels="x",
-        ),
+        _gated("GeluTanh", _gelu_gate, (0.88, -0.108, 0.798), (-0.75247, -0.75246, -0.1700408)),
+        _gated("Swish", _swish_gate, (0.32, -0.037, 0.5001), (-1.27847, -1.27846, -0.2784646)),
+        _gated("Mish", _mish_gate, (0.6, -0.0591, 0.6442), (-1.19244, -1.19243, -0.3088435)),
         power(-1.0),
         power(0.5),
         power(2.0),
