@@ -32,6 +32,9 @@ from simcert.checker.program import (
 LARGEST_TENSOR = 2**24
 """Elements of one tensor."""
 
+LARGEST_NETWORK = 2**26
+"""Elements of all tensors and steps together: some GiB."""
+
 SMALLEST, LARGEST = 2.0**-300, 2.0**300
 """Sizes of weights that are not zero: products of these and of bounds never underflow."""
 
@@ -160,6 +163,20 @@ class Builder:
     def __init__(self, inputs: int) -> None:
         self.steps: list[Step] = [Input(inputs)]
         self.name = ""
+        self._elements = 0
+
+    def count(self, elements: int) -> None:
+        """Count elements that are made.
+
+        Raises:
+            CannotCheckError: there are too many.
+        """
+        self._elements += elements
+        if self._elements > LARGEST_NETWORK:
+            raise CannotCheckError(
+                f"the network has more than {LARGEST_NETWORK} elements in all, too many for the "
+                "checker"
+            )
 
     def tensor(self, step: int, shape: Sequence[int]) -> Traced:
         """Return a step's result in a shape."""
@@ -367,6 +384,7 @@ class Builder:
         return step if whole and bare and isinstance(step, Affine) and source else None
 
     def _append(self, step: Step, shape: Sequence[int]) -> Traced:
+        self.count(step.size)
         self.steps.append(step)
         return self.tensor(len(self.steps) - 1, shape)
 

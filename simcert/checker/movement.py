@@ -85,7 +85,8 @@ def _slice(node: Node, x: Array, constants: Constants) -> list[Array]:
     steps = [1] * len(starts) if given is None else [int(step) for step in given.reshape(-1)]
     parts = [slice(None)] * x.ndim
     for axis, start, end, step in zip(chosen, starts, ends, steps, strict=True):
-        parts[axis] = slice(start, end, step)  # Python clamps as ONNX does
+        # Backwards, ONNX clamps to the first element where Python takes none; all else is alike.
+        parts[axis] = slice(max(start, -x.shape[axis]) if step < 0 else start, end, step)
     return [x[tuple(parts)]]
 
 

@@ -5,10 +5,9 @@ Only what is said exactly is read; everything else cannot be checked, which is a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,10 +77,11 @@ class File:
         if 15 in graph:
             raise CannotCheckError("the model has sparse initialisers")
         self._graph = graph
-        self.opset = max(
-            (item.integer(2) for item in model.messages(8) if item.text(1) in ("", "ai.onnx")),
-            default=0,
-        )
+        imports = [(item.text(1) or "ai.onnx", item.integer(2)) for item in model.messages(8)]
+        versions = dict(imports)
+        if len(versions) != len(imports):
+            raise CheckError("an operator set is imported twice")
+        self.opset = versions.get("ai.onnx", 0)
 
     @property
     def constants(self) -> dict[str, Constant]:
@@ -119,7 +119,7 @@ class File:
             CannotCheckError: one that is no tensor of numbers of a known size.
         """
         constants = {proto.text(8) for proto in self._graph.messages(5)}
-        declared = [_declared(value) for value in self._graph.messages(11)]
+        declared = self._values(11)
         found = [tensor for tensor in declared if tensor.name not in constants]
         if not found or any(None in tensor.shape[1:] for tensor in found):
             raise CannotCheckError("the model has no input, or one with a symbolic size")
@@ -128,7 +128,13 @@ class File:
     @property
     def outputs(self) -> list[Tensor]:
         """The outputs."""
-        return [_declared(value) for value in self._graph.messages(12)]
+        return self._values(12)
+
+    def _values(self, field: int) -> list[Tensor]:
+        found = [_declared(value) for value in self._graph.messages(field)]
+        if len({tensor.name for tensor in found}) != len(found):
+            raise CheckError("an input or output is declared twice")
+        return found
 
     @property
     def kept_channels(self) -> dict[str, list[int]]:
@@ -146,36 +152,6 @@ class File:
             if isinstance(channels, list) and all(type(channel) is int for channel in channels)
         }
 
-    def fingerprint(self, outputs: Sequence[str]) -> str:
-        """Equal for files with the same graph and the same constants, whatever their names are.
-
-        Args:
-            outputs: names of the tensors that count as outputs.
-        """
-        state = hashlib.sha256()
-
-        def add(*parts: object) -> None:
-            state.update(repr(parts).encode())
-
-        add(sorted((item.text(1), item.integer(2)) for item in self._model.messages(8)))
-        numbers = {"": ""}
-        for index, tensor_in in enumerate(self.inputs):
-            add(tensor_in.shape, tensor_in.type)
-            numbers[tensor_in.name] = f"input {index}"
-        for proto in self._graph.messages(5):
-            array = tensor(proto)
-            content = hashlib.sha256(array.tobytes()).hexdigest()
-            numbers[proto.text(8)] = f"{proto.integer(2)} {array.shape} {content}"
-        for index, node in enumerate(self._graph.messages(1)):
-            attributes = sorted((Message(part).text(1), part) for part in node.parts(5))
-            add(node.text(4), node.text(7), attributes)
-            add([numbers.get(name, "?") for name in node.texts(1)])
-            for position, name in enumerate(node.texts(2)):
-                numbers[name] = f"{index}.{position}"
-                add(bool(name))
-        add([numbers.get(name) for name in outputs])
-        return state.hexdigest()
-
 
 _KEPT = "simcert.kept_channels"
 
@@ -188,7 +164,7 @@ def tensor(proto: Message) -> Constant:
         CannotCheckError: elements of another type, or data in another file.
     """
     name, kind = proto.text(8), proto.integer(2)
-    if proto.messages(13) or proto.integer(14):
+    if 13 in proto or proto.integer(14):
         raise CannotCheckError(f"tensor {name!r} keeps its data in another file")
     shape = proto.integers(1)
     if any(size < 0 for size in shape):

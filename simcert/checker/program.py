@@ -285,8 +285,7 @@ class Network:
         steps: the first one is the input.
         input_type: of the input's elements.
         float32: whether no tensor of the file that is computed has floats of another type.
-        fingerprint: equal for files that hold the same graph with the same constants and are used
-            in the same way.
+        fingerprint: equal only for one and the same file, used in the same way.
         kept: for nodes of which channels were removed, which ones are left, as the file says.
     """
 

@@ -70,6 +70,9 @@ def apply(builder: Builder, node: Node, operands: Operands) -> list[Value]:
         for x, kind in zip(operands, node.types, strict=True)
     ):
         raise node.refused("of whole numbers")
-    found = OPERATORS[node.operator](builder, node, operands)
+    try:
+        found = OPERATORS[node.operator](builder, node, operands)
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        raise node.refused(f"like this: {error}") from error
     node.check_attributes()
     return list(found) if isinstance(found, Sequence) else [found]

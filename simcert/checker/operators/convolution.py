@@ -109,6 +109,8 @@ def _apart(node: Node, index: Index, kernel: list[int]) -> tuple[Index, tuple[in
         first, last = pads[axis], pads[rank + axis]
         if wanted or mode.startswith("SAME"):
             target = wanted[axis] if wanted else size * strides[axis]
+            if target > full and not wanted:
+                raise node.refused(f"with auto_pad {mode} beyond its windows")
             total = max(0, full - target)
             small, large = total // 2, total - total // 2
             first, last = (small, large) if mode == "SAME_UPPER" else (large, small)

@@ -21,6 +21,9 @@ from simcert.checker.operators.operands import Operands, Reading, given, inexact
 _EPSILON = float(np.float32(1e-5))
 _UNIT, _CURVE_ERROR, _SMALLEST = 2.0**-24, 2.0**-20, 2.0**-126
 
+_LARGEST_ROW = 2**12
+"""Elements of a mean; the centring matrix has as many rows and columns."""
+
 
 def _softmax(builder: Builder, node: Node, operands: Operands) -> Value:
     x = traced(node, operands)
@@ -122,6 +125,8 @@ def _standardised(builder: Builder, node: Node, x: Traced, groups: Index) -> Tra
     by a few u M besides.
     """
     outer, count = groups.shape
+    if count > _LARGEST_ROW:
+        raise node.refused(f"over {count} elements")
     grouped = _at(x, groups)
     source = builder.flat(grouped)
     matrix = np.eye(count) - 1.0 / count

@@ -15,6 +15,10 @@ from simcert.checker.operators.operands import Operands, Reading, given, traced,
 
 _GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 _DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
+_ACTIVATIONS = {"Relu", "Sigmoid", "Softsign", "Tanh"}  # ONNX Runtime's Softplus overflows in them
+_FORMULA_ERROR = 2.0**-21
+"""Besides what all functions may be off by: ONNX Runtime takes tanh x as 2 σ(2x) − 1 here, which is
+off by 1.8e-7 however small x is."""
 _STATES = {"RNN": 1, "GRU": 1, "LSTM": 2}
 _DIRECTIONS = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
 
@@ -102,7 +106,10 @@ class _Cell:
             bound = np.array(self.limit)
             x = self.builder.minimum(self.builder.maximum(x, -bound), bound)
         name = self.names[number]
-        return self.builder.relu(x) if name == "Relu" else self.builder.smooth(x, CURVES[name])
+        if name == "Relu":
+            return self.builder.relu(x)
+        y = self.builder.smooth(x, CURVES[name])
+        return self.builder.noisy(y, [(y, _FORMULA_ERROR, 0, 1)], 0.0)
 
 
 _CELLS: dict[str, Callable[[_Cell, Traced, list[Traced]], list[Traced]]] = {
@@ -151,7 +158,7 @@ def _cells(
 ) -> list[_Cell]:
     gates, names = _GATES[node.operator], _DEFAULTS[node.operator]
     given_names = node.texts("activations", names * directions)
-    if len(given_names) != len(names) * directions or not set(given_names) <= {*CURVES, "Relu"}:
+    if len(given_names) != len(names) * directions or not set(given_names) <= _ACTIVATIONS:
         raise node.refused(f"with activations {given_names}")
     input_, state = weights(node, operands, 1), weights(node, operands, 2)
     none = np.zeros((directions, 2 * gates * hidden))

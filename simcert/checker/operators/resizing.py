@@ -52,15 +52,17 @@ def _resize(_builder: Builder, node: Node, operands: Operands) -> Value:
     sizes = wanted or [
         math.floor(_apart(node, n * s, Fraction(0))) for n, s in zip(x.shape, factors, strict=True)
     ]
-    if math.prod(sizes) > LARGEST_TENSOR:
+    if min(sizes) < 1 or math.prod(sizes) > LARGEST_TENSOR:
         raise node.refused(f"to {sizes}")
     index = x.index
     for axis, (size, factor) in enumerate(zip(sizes, factors, strict=True)):
         length = x.shape[axis]
-        if size != length or factor != 1:
-            places = [
-                _place(node, i, (size, length), factor, source, rounding) for i in range(size)
-            ]
+        if size == length and factor != 1:  # copied or not, as the other axes go
+            raise node.refused(f"by {float(factor)} to the same size")
+        if size != length:
+            # Before operator set 11 ONNX Runtime rounds up where it shrinks.
+            way = "ceil" if node.opset < 11 and factor < 1 else rounding
+            places = [_place(node, i, (size, length), factor, source, way) for i in range(size)]
             index = np.take(index, np.clip(places, 0, length - 1), axis=axis)
     return x.moved(index)
 

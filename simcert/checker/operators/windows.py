@@ -31,13 +31,18 @@ class Frame:
             raise node.refused("with another kernel_shape than the weight's")
         if mode not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
             raise node.refused(f"with auto_pad {mode}")
+        if mode.startswith("SAME") and node.operator != "Conv" and max(self.dilations) > 1:
+            raise node.refused(f"with auto_pad {mode} and dilations, which runtimes ignore there")
         self.before, self.after, self.overhang = [0] * rank, [0] * rank, [0] * rank
         for i, (length, stride) in enumerate(zip(size, self.strides, strict=True)):
             reach = self.dilations[i] * (self.kernel[i] - 1) + 1
             if mode == "NOTSET":
                 self.before[i], self.after[i] = pads[i], pads[rank + i]
             elif mode != "VALID":
-                total = max(0, (-(-length // stride) - 1) * stride + reach - length)
+                total = (-(-length // stride) - 1) * stride + reach - length
+                if total < 0 and "Pool" in node.operator and node.integer("count_include_pad", 0):
+                    raise node.refused(f"with auto_pad {mode} and gaps, which runtimes count")
+                total = max(0, total)
                 small, large = total // 2, total - total // 2
                 upper = mode == "SAME_UPPER"
                 self.before[i], self.after[i] = (small, large) if upper else (large, small)
