@@ -36,8 +36,8 @@ after which they are used: both fixed, so that no result depends on how long tha
 _FEW_INPUTS = 16
 """With more inputs, splitting boxes is hopeless, and wide networks are tuned instead."""
 
-_DEEP, _OFTEN = 20, 8
-"""Boxes cut this often, and every eighth cut after that, are cut where they are widest."""
+_DEEP, _OFTEN = 20, 4
+"""Boxes cut this often, and after every fourth further cut, are cut where they are widest."""
 
 _LARGEST_BATCH = 512
 _BATCH_ELEMENTS = 1 << 22
@@ -495,21 +495,22 @@ class BranchAndBound:
         with np.errstate(over="ignore", invalid="ignore"):
             share = slope * (boxes.upper - boxes.lower)[:, None] / size[..., None]
             score: Float = np.where(self._keeping(lower, upper)[..., None], share**2, 0.0).sum(1)
-        width, cuts = self._cuts(boxes)
+        cuts = self._cuts(boxes)
         widest = (cuts >= _DEEP) & (cuts % _OFTEN == 0)
-        return np.where(widest[:, None], width, score)
+        return np.where(widest[:, None], boxes.upper - boxes.lower, score)
 
-    def _cuts(self, boxes: Boxes) -> tuple[Float, Float]:
-        """Return widths (B, inputs) as shares of the region's boxes, and how often they were cut.
+    def _cuts(self, boxes: Boxes) -> Float:
+        """Return how often boxes were cut, (B,).
 
-        Halves of numbers of the input type may be uneven, so the count (B,) is a rounded one.
+        That is rounded, as halves of numbers of the input type may be uneven.
         """
         region, root = self._claim.region, boxes.root
         whole = region.upper[root] - region.lower[root]
-        width = np.divide(
+        share = np.divide(
             boxes.upper - boxes.lower, whole, out=np.ones_like(whole), where=whole > 0
         )
-        return width, np.round(-np.log2(np.maximum(width, np.finfo("f8").tiny)).sum(axis=1))
+        cuts: Float = np.round(-np.log2(np.maximum(share, np.finfo("f8").tiny)).sum(axis=1))
+        return cuts
 
     def _keeping(self, lower: Float, upper: Float) -> NDArray[np.bool_]:
         """Return which functions (B, S) a cut should tighten.
