@@ -23,7 +23,7 @@ Integer = NDArray[np.int64]
 _TILE = 512
 """Elements of all rows that are done before the next ones: their terms stay in a core's cache."""
 
-_Loop = TypeVar("_Loop", bound=Callable[..., None])
+_Loop = TypeVar("_Loop", bound=Callable[..., object])
 
 
 def applies(*tensors: Tensor) -> bool:
@@ -64,6 +64,14 @@ def _compiled(function: _Loop) -> _Loop:
 
 
 @_compiled
+def _used(c: float, up: float, down: float) -> float:
+    """Return c times what its sign chooses; what no coefficient uses need not exist: 0 · ∞ is 0."""
+    if c > 0.0:
+        return c * up
+    return c * down if c != 0.0 else 0.0
+
+
+@_compiled
 def _lines(c: Float, lines: Float, box: Integer, constant: Float, out: Float) -> None:
     """Replace coefficients on f(x) by coefficients on x.
 
@@ -83,13 +91,14 @@ def _lines(c: Float, lines: Float, box: Integer, constant: Float, out: Float) ->
             for i in range(start, stop):
                 value = c[row, i]
                 up, down = max(value, 0.0), min(value, 0.0)
-                # A line that no coefficient uses need not exist: 0 · ∞ is 0 here.
-                total += up * p[1, i] if up > 0.0 else 0.0
-                total += down * p[3, i] if down < 0.0 else 0.0
-                total += abs(value) * p[4, i] if value != 0.0 else 0.0
                 # 0 · value: infinity or NaN must not get lost in a comparison.
-                total += 0.0 * value
+                total += up * p[1, i] + down * p[3, i] + abs(value) * p[4, i] + 0.0 * value
                 out[row, i] = up * p[0, i] + down * p[2, i]
+            if not np.isfinite(total):
+                total = 0.0
+                for i in range(start, stop):
+                    value = c[row, i]
+                    total += _used(value, p[1, i], p[3, i]) + _used(abs(value), p[4, i], 0.0)
             constant[row] += total
 
 
@@ -123,25 +132,27 @@ def _planes(
             total = 0.0
             for i in range(start, stop):
                 cf, cg, cd = f[row, i], g[row, i], delta[row, i]
-                total += abs(cf) * p[4, i] if cf != 0.0 else 0.0
-                total += abs(cg) * p[9, i] if cg != 0.0 else 0.0
-                total += 0.0 * (cf + cg + cd)
+                total += abs(cf) * p[4, i] + abs(cg) * p[9, i] + 0.0 * (cf + cg + cd)
                 # Of opposite signs, the smaller of both moves into Δ, with the sign of c_f.
                 moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
                 cf, cg, cd = cf - moved, cg + moved, cd + moved
                 f_up, f_down = max(cf, 0.0), min(cf, 0.0)
                 g_up, g_down = max(cg, 0.0), min(cg, 0.0)
                 up, down = max(cd, 0.0), min(cd, 0.0)
-                total += f_up * p[1, i] if f_up > 0.0 else 0.0
-                total += f_down * p[3, i] if f_down < 0.0 else 0.0
-                total += g_up * p[6, i] if g_up > 0.0 else 0.0
-                total += g_down * p[8, i] if g_down < 0.0 else 0.0
-                total += up * p[13, i] if up > 0.0 else 0.0
-                total += down * p[17, i] if down < 0.0 else 0.0
-                total += (up - down) * p[18, i] if up != down else 0.0
+                total += f_up * p[1, i] + f_down * p[3, i] + g_up * p[6, i] + g_down * p[8, i]
+                total += up * p[13, i] + down * p[17, i] + (up - down) * p[18, i]
                 out[0, row, i] = f_up * p[0, i] + f_down * p[2, i] + up * p[10, i] + down * p[14, i]
                 out[1, row, i] = g_up * p[5, i] + g_down * p[7, i] + up * p[11, i] + down * p[15, i]
                 out[2, row, i] = up * p[12, i] + down * p[16, i]
+            if not np.isfinite(total):
+                total = 0.0
+                for i in range(start, stop):
+                    cf, cg, cd = f[row, i], g[row, i], delta[row, i]
+                    total += _used(abs(cf), p[4, i], 0.0) + _used(abs(cg), p[9, i], 0.0)
+                    moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
+                    cf, cg, cd = cf - moved, cg + moved, cd + moved
+                    total += _used(cf, p[1, i], p[3, i]) + _used(cg, p[6, i], p[8, i])
+                    total += _used(cd, p[13, i], p[17, i]) + _used(abs(cd), p[18, i], 0.0)
             constant[row] += total
 
 

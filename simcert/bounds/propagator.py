@@ -35,7 +35,7 @@ from simcert.bounds.single import Rounding
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
 from simcert.functions import Exponential
-from simcert.model.linear import Dense, Diagonal, LinearMap, Selection, Zero
+from simcert.model.linear import Convolution, Dense, Diagonal, LinearMap, Selection, Zero
 from simcert.model.linear import work as work_of
 from simcert.model.program import Affine, Product, Relu, Step, Univariate
 from simcert.pairing import DualNode, DualProgram
@@ -64,6 +64,9 @@ _GAIN = 0.95
 
 _REFINING = 0.6
 """Of the time for a box of a wide network: when the last of its inner neurons is bounded."""
+
+_SINGLE = 0.125
+"""What a multiplication of a convolution costs in single precision."""
 
 _STEP = 4
 """What one step of tuning costs, of one substitution: forward and gradient, without fused loops."""
@@ -240,7 +243,7 @@ class Propagator:
             self._refined[index] = slice(self.neurons, self.neurons + dual.nodes[index].size)
         # A small network's batch is shared in parts; a part within a part would wait for itself.
         self._parallel = _one_by_one if self.part else parallel
-        self._work, self._costs, self._steps = work, _costs(dual), steps
+        self._work, self._costs, self._steps = work, _costs(dual, single=self._single), steps
         # Each output may be flushed to zero; what later steps read is covered by their own terms.
         self._flushed = 2 * FLOAT32_SMALLEST if float32 and not dual.same else 0.0
         self._float32, self._same = float32, dual.same
@@ -738,13 +741,18 @@ def _is_dual(blocks: Blocks) -> bool:
     return blocks.delta is not None or (blocks.f is not None and blocks.g is not None)
 
 
-def _costs(dual: DualProgram) -> list[float]:
-    """Return about how many multiplications carry a row from each node to the input."""
+def _costs(dual: DualProgram, *, single: bool) -> list[float]:
+    """Return about how many multiplications carry a row from each node to the input.
+
+    Those of convolutions in single precision count in part.
+    """
     total, costs = 0.0, []
     for node in dual.nodes:
         steps = [step for step in (node.f, node.g) if isinstance(step, Affine)]
-        products = sum(work_of(linear) for step in steps for linear in step.maps)
-        total += products + 8 * node.size
+        for linear in (linear for step in steps for linear in step.maps):
+            faster = single and isinstance(linear, Convolution)
+            total += work_of(linear) * (_SINGLE if faster else 1.0)
+        total += 8 * node.size
         costs.append(total)
     return costs
 
