@@ -34,6 +34,7 @@ from simcert.model import Model, load
 from simcert.model.lowering import lower
 from simcert.model.program import Affine, Program, Relu, Univariate
 from simcert.pairing import DualProgram, align
+from simcert.search.workers import Threads
 
 _KWS_SCALE, _KWS_ZERO = 0.5847, 83
 _SEEN = 200
@@ -82,18 +83,26 @@ def loaded(paths: list[Path]) -> list[Model]:
         return [load(path) for path in paths]
 
 
-def bound_of(dual: DualProgram, region: Region, float32: bool, work: float) -> tuple[float, float]:
+def bound_of(dual: DualProgram, region: Region, options: argparse.Namespace) -> tuple[float, float]:
     """Return a bound of max |f − g| on a region of one box, and the seconds it took."""
     start = time.monotonic()
     zero = torch.zeros(dual.outputs, dual.outputs, dtype=torch.float64)
     eye = torch.eye(dual.outputs, dtype=torch.float64)
-    propagator = Propagator(dual, zero, zero, eye, float32=float32, work=work)
+    propagator = Propagator(
+        dual,
+        zero,
+        zero,
+        eye,
+        float32=options.arithmetic == "float32",
+        work=options.work * options.time_limit,
+        parallel=Threads(options.threads).map,
+    )
     bounds = propagator.bound(torch.tensor(region.lower), torch.tensor(region.upper))
     largest = float(torch.maximum(bounds.upper.abs(), bounds.lower.abs()).max())
     return largest, time.monotonic() - start
 
 
-def scores(paths: list[Path], region: Region, float32: bool, work: float) -> dict[str, float]:
+def scores(paths: list[Path], region: Region, options: argparse.Namespace) -> dict[str, float]:
     """Bound the difference of the scores, dually and on the product network, and sample it."""
     f, g = (lower(model.graph) for model in loaded(paths))
     dual = align(f, g)
@@ -104,8 +113,8 @@ def scores(paths: list[Path], region: Region, float32: bool, work: float) -> dic
     x = torch.as_tensor(region.lower + share * (region.upper - region.lower))
     seen = max(float((f.run(part) - g.run(part)).abs().max()) for part in x.split(10))
     found: dict[str, float] = {"scores seen": seen}
-    found["dual"], found["dual seconds"] = bound_of(dual, region, float32, work)
-    found["product"], found["product seconds"] = bound_of(apart, region, float32, work)
+    found["dual"], found["dual seconds"] = bound_of(dual, region, options)
+    found["product"], found["product seconds"] = bound_of(apart, region, options)
     return found
 
 
@@ -125,13 +134,12 @@ def measure(
         time_limit=options.time_limit,
         threads=options.threads,
     )
-    work = options.work * options.time_limit
     return {
         "verdict": result.verdict,
         "proved": result.proof.bound,
         "largest run": result.witness.divergence if result.witness else float("nan"),
         "seconds": result.elapsed_seconds,
-        **scores(paths, region, options.arithmetic == "float32", work),
+        **scores(paths, region, options),
     }
 
 
@@ -182,7 +190,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.half_steps and options.output is None:
         parser.error("--output is needed")
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     if options.half_steps:
         print("| pair | gap of the two best scores | half steps |\n|---|---|---|")
     else:
