@@ -65,7 +65,7 @@ _GAIN = 0.95
 _REFINING = 0.6
 """Of the time for a box of a wide network: when the last of its inner neurons is bounded."""
 
-_SINGLE = 0.125
+_SINGLE = 1 / 16
 """What a multiplication of a convolution costs in single precision."""
 
 _STEP = 4
@@ -752,7 +752,7 @@ def _costs(dual: DualProgram, *, single: bool) -> list[float]:
         for linear in (linear for step in steps for linear in step.maps):
             faster = single and isinstance(linear, Convolution)
             total += work_of(linear) * (_SINGLE if faster else 1.0)
-        total += 8 * node.size
+        total += 4 * node.size
         costs.append(total)
     return costs
 
