@@ -135,6 +135,28 @@ def integers(folder: Path) -> tuple[Model, Model]:
     return models[0], models[1]
 
 
+def cast(folder: Path) -> tuple[Model, Model]:
+    """A network of reals from 0 to 1, and its copy that reads bytes as numbers."""
+    end = [
+        helper.make_node("MatMul", ["t", "w"], ["h"], "product"),
+        helper.make_node("Relu", ["h"], ["y"], "relu"),
+    ]
+    weight = np.array([[1.0, -2.0], [0.5, 1.0]], np.float32)
+    ends = {"x": ["n", 2]}, {"y": ["n", 2]}
+    first = helper.make_node("Identity", ["x"], ["t"], "same")
+    real = save(folder / "uncast.onnx", [first, *end], *ends, w=weight)
+    first = [
+        helper.make_node("Cast", ["x"], ["c"], "cast", to=TensorProto.FLOAT),
+        helper.make_node("Div", ["c", "most"], ["t"], "unit"),
+    ]
+    most = np.array(255.0, np.float32)
+    codes = save(folder / "cast.onnx", [*first, *end], *ends, w=weight, most=most)
+    model = onnx.load(codes)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, codes)
+    return load(real), load(codes, ("scale=255",))
+
+
 def deployed(folder: Path) -> tuple[Model, Model]:
     """A network of reals, and its copy from int8 to int8 with scales and zero points of its own."""
     real = save(
@@ -173,6 +195,7 @@ def deployed(folder: Path) -> tuple[Model, Model]:
 KINDS = {
     "integers": integers,
     "deployed": deployed,
+    "cast": cast,
     "two_layouts": two_layouts,
     "several": several,
     "inside": inside,
@@ -180,6 +203,7 @@ KINDS = {
 TOLERANCES = {
     "integers": 0.05,
     "deployed": 0.8,
+    "cast": 0.01,
     "two_layouts": 1e-3,
     "several": 2.2,
     "inside": 0.8,
@@ -211,6 +235,7 @@ def test_the_composition_is_checked(folder: Path, kind: str) -> None:
         "several": "inputs a, b",
         "integers": "q rounded to uint8",
         "deployed": "q rounded to int8",
+        "cast": "x rounded to uint8",
         "inside": "outputs h",
     }[kind] in files
     assert certificate.check(exact=1).holds
@@ -287,7 +312,7 @@ def test_another_interface(folder: Path, kind: str, what: str, tmp_path: Path) -
     own = certificate.statement["predicate"][what].get("interface")
     if own is None:
         assert what == "original"
-        assert kind in ("integers", "deployed")
+        assert kind in ("integers", "deployed", "cast")
         return
     tried = 0
     for interface in edits(own):

@@ -71,6 +71,7 @@ def lower(graph: Graph) -> Program:
         else:
             if node.operator not in LOWERINGS:
                 raise UnsupportedOperatorError(node.operator, node.name)
+            wholes.check(node)
             wholes.follow(node)
             outputs = LOWERINGS[node.operator](builder, node, inputs)
         for name in node.outputs[len(outputs) :]:

@@ -33,19 +33,24 @@ class Wholes:
             self._names.add(graph.input.name)
 
     def follow(self, node: Node) -> None:
-        """Remember what a node makes.
+        """Remember what a node makes."""
+        cast = node.operator == "Cast" and node.integer("to", 0) in INTEGERS
+        if cast or node.operator in _MAKES or (self.read_by(node) and node.operator in _KEEPS):
+            self._names.update(node.outputs)
+
+    def check(self, node: Node) -> None:
+        """Require that a node does not compute with integers.
 
         Raises:
-            UnsupportedOperatorError: it computes with integers.
+            UnsupportedOperatorError: it does.
         """
-        data = self._data(node)
-        reads = any(name in self._names for name in data)
-        if reads and node.operator not in _KEEPS | _TAKES:
+        if self.read_by(node) and node.operator not in _KEEPS | _TAKES:
             detail = "of integers, which a runtime truncates and wraps; Cast them to float first"
             raise UnsupportedOperatorError(node.operator, node.name, detail)
-        cast = node.operator == "Cast" and node.integer("to", 0) in INTEGERS
-        if cast or node.operator in _MAKES or (reads and node.operator in _KEEPS):
-            self._names.update(node.outputs)
+
+    def read_by(self, node: Node) -> bool:
+        """Whether a node's data are integers."""
+        return any(name in self._names for name in self._data(node))
 
     @staticmethod
     def _data(node: Node) -> tuple[str, ...]:

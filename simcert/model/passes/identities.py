@@ -6,6 +6,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from simcert.model.graph import Array, Graph, Node
+from simcert.model.lowering.wholes import Wholes
 from simcert.model.operators import apply
 from simcert.model.sample import sample
 
@@ -13,14 +14,17 @@ from simcert.model.sample import sample
 def drop_identities(graph: Graph) -> Graph:
     """Drop Identity, Dropout at inference, and Cast to the type that the tensor has already.
 
+    Codes have a float's type here, so that gradients pass; their Cast says that they are numbers.
     The output of the graph takes the name of the tensor that it is handed on from.
     """
-    values = sample(graph)
+    values, wholes = sample(graph), Wholes(graph)
     source: dict[str, str] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
         node = replace(node, inputs=tuple(source.get(name, name) for name in node.inputs))
-        if _hands_on(node, values, graph.constants):
+        cast = node.operator == "Cast" and wholes.read_by(node)
+        wholes.follow(node)
+        if not cast and _hands_on(node, values, graph.constants):
             source[node.outputs[0]] = node.inputs[0]
         else:
             nodes.append(node)
