@@ -16,6 +16,8 @@ from simcert.checker.onnxfile import Node
 Array = NDArray[Any]
 Constants = list[Array | None]
 
+_LAST = 2**31 - 1  # ends from here on stand for the end of an axis of any size
+
 
 def axes(node: Node, constants: Constants, position: int, rank: int) -> list[int]:
     """Return the axes that an attribute or an operand names, none if it is not there."""
@@ -85,6 +87,8 @@ def _slice(node: Node, x: Array, constants: Constants) -> list[Array]:
     steps = [1] * len(starts) if given is None else [int(step) for step in given.reshape(-1)]
     parts = [slice(None)] * x.ndim
     for axis, start, end, step in zip(chosen, starts, ends, steps, strict=True):
+        if step < 0 and end >= _LAST:
+            raise node.refused("backwards with an end beyond every axis")
         # Backwards, ONNX clamps to the first element where Python takes none; all else is alike.
         parts[axis] = slice(max(start, -x.shape[axis]) if step < 0 else start, end, step)
     return [x[tuple(parts)]]
@@ -97,6 +101,8 @@ def _gather(node: Node, x: Array, constants: Constants) -> list[Array]:
     axis = node.integer("axis", 0)
     if not -x.ndim <= axis < x.ndim:
         raise node.refused(f"along axis {axis} of {x.ndim}")
+    if indices.size * x.size > LARGEST_TENSOR * x.shape[axis]:
+        raise node.refused("of so much")
     return [np.take(x, indices, axis=axis, mode="raise")]
 
 

@@ -24,7 +24,7 @@ from simcert.model.sample import rows_at_once
 
 Float = NDArray[np.float64]
 
-_ERRORS = (
+ERRORS = (
     state.Fail,
     state.InvalidArgument,
     state.InvalidGraph,
@@ -35,6 +35,8 @@ _ERRORS = (
     RuntimeError,
     ValueError,
 )
+"""What ONNX Runtime raises."""
+
 _TRIALS = 8  # rows on which batches are compared with single rows
 _AGREEMENT = 1e-5  # of the largest output
 
@@ -133,26 +135,14 @@ class Runtime:
         fed = self._model.interface.feed(x)
         try:
             outputs: list[NDArray[Any]] = session.run(None, fed)
-        except _ERRORS as error:
+        except ERRORS as error:
             raise self._failure("run", error) from error
         return self._model.interface.collect(outputs, len(x))
 
     def _session(self, data: bytes, threads: int) -> Any:
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, self._level)
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            return onnxruntime.InferenceSession(
-                data,
-                options,
-                providers=["CPUExecutionProvider"],
-                disabled_optimizers=[] if self._level == "ORT_ENABLE_ALL" else _CHANGING,
-            )
-        except _ERRORS as error:
+            return session(data, threads, self._level)
+        except ERRORS as error:
             raise self._failure("load", error) from error
 
     def _failure(self, action: str, error: Exception) -> ModelError:
@@ -187,6 +177,23 @@ class Runtime:
         except (ModelError, ValueError):
             return None
         return session if self._agrees(trial, found) else None
+
+
+def session(data: bytes, threads: int = 1, level: str = "ORT_ENABLE_BASIC") -> Any:
+    """Return an ONNX Runtime session of a model, as SimCert runs all; it may raise `ERRORS`."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(
+        data,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=[] if level == "ORT_ENABLE_ALL" else _CHANGING,
+    )
 
 
 def _same(found: Float, expected: Float) -> bool:

@@ -16,6 +16,7 @@ from simcert.bounds import Propagator
 from simcert.claim import Claim
 from simcert.errors import ClaimError, ModelError, PairError, UnsupportedOperatorError
 from simcert.model import Model, load
+from simcert.model.agreement import check_agreement
 from simcert.model.executor import Executor
 from simcert.model.lowering import lower
 from simcert.model.runtime import Runtime
@@ -84,6 +85,7 @@ class Pair:
         networks: tuple[Network, Network] | None = None
         dual, reason = None, ""
         try:
+            check_agreement([model.graph for model in models])
             networks = Executor(models[0].graph), Executor(models[1].graph)
             programs = lower(models[0].graph), lower(models[1].graph)
             networks = programs[0].run, programs[1].run

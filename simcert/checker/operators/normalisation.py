@@ -19,10 +19,8 @@ from simcert.checker.onnxfile import Constant, Node
 from simcert.checker.operators.operands import Operands, Reading, given, inexact, traced, weights
 
 _EPSILON = float(np.float32(1e-5))
+_LARGEST_ROW = 4096  # elements that are standardised together: centring them is a matrix
 _UNIT, _CURVE_ERROR, _SMALLEST = 2.0**-24, 2.0**-20, 2.0**-126
-
-_LARGEST_ROW = 2**12
-"""Elements of a mean; the centring matrix has as many rows and columns."""
 
 
 def _softmax(builder: Builder, node: Node, operands: Operands) -> Value:

@@ -73,7 +73,7 @@ def lower(graph: Graph) -> Program:
                 raise UnsupportedOperatorError(node.operator, node.name)
             wholes.check(node)
             wholes.follow(node)
-            outputs = LOWERINGS[node.operator](builder, node, inputs)
+            outputs = _lowered(builder, node, inputs)
         for name in node.outputs[len(outputs) :]:
             if name in read:
                 raise UnsupportedOperatorError(node.operator, node.name, f"its output {name!r}")
@@ -82,6 +82,15 @@ def lower(graph: Graph) -> Program:
     if not isinstance(output, Traced):
         output = builder.constant(output, "output")
     return builder.program(output.step)
+
+
+def _lowered(builder: Builder, node: Node, inputs: list[Operand | None]) -> Sequence[Operand]:
+    try:
+        return LOWERINGS[node.operator](builder, node, inputs)
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
+        shapes = [None if x is None else tuple(x.shape) for x in inputs]
+        detail = f"it does not fit inputs of shapes {shapes}: {error}"
+        raise UnsupportedOperatorError(node.operator, node.name, detail) from error
 
 
 def _constants(node: Node, inputs: Sequence[Operand | None]) -> list[Operand]:

@@ -71,8 +71,10 @@ class Builder:
                 before = self.steps[source]
                 if not bias.any():
                     return Traced(source, result)
-                if isinstance(before, Affine) and not before.bias.any():
-                    # MatMul then Add: one step, the same numbers.
+                bare = isinstance(before, Affine) and not (before.bias.any() or before.noise)
+                if isinstance(before, Affine) and bare:
+                    # MatMul then Add: one step, the same numbers. Noise belongs to what it is
+                    # noise of: a softmax and a constant is no softmax.
                     merged = replace(
                         before,
                         bias=bias,
@@ -149,10 +151,10 @@ class Builder:
         biases: list[Tensor] = []
         for factor, operand in terms:
             if isinstance(operand, Traced):
-                index = positions(operand).expand(*shape).reshape(-1)
+                index = positions(operand).expand(tuple(shape)).reshape(-1)
                 operands.append((operand.step, Selection(index, operand.size, factor)))
             else:
-                biases.append(factor * operand.expand(*shape).reshape(-1))
+                biases.append(factor * operand.expand(tuple(shape)).reshape(-1))
         zero = torch.zeros(math.prod(shape), dtype=torch.float64)
         rounds = rounds and len(terms) > 1
         first = biases[0] if biases else zero
@@ -167,7 +169,7 @@ class Builder:
     ) -> Traced:
         """Append x · scale, broadcast to ``shape``."""
         x = self.combine([(1.0, x)], shape, label)
-        diagonal = Diagonal(scale.expand(*shape).reshape(-1).clone())
+        diagonal = Diagonal(scale.expand(tuple(shape)).reshape(-1).clone())
         zero = torch.zeros(x.size, dtype=torch.float64)
         return self.affine([(x.step, diagonal)], zero, shape, label, computed)
 

@@ -41,6 +41,9 @@ _EPSILON = float(np.float32(1e-5))
 _PAIRS = 1 << 20
 """Differences of elements up to which softmax is written with them; beyond, without."""
 
+_LARGEST_ROW = 4096
+"""Elements that are standardised together: their centring is a matrix of as many rows."""
+
 
 def _softmax(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
     """1/Σ_j exp(x_j − x_i): the greatest element needs no bound of its own."""
@@ -182,6 +185,9 @@ def _standardised(builder: Builder, node: Node, x: Traced, groups: Tensor) -> Tr
     by a few u M.
     """
     outer, count = groups.shape
+    if count > _LARGEST_ROW:
+        detail = f"a mean of {count} elements; at most {_LARGEST_ROW} are bounded"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
     grouped = move(builder, node.name, x, groups)
     matrix = torch.eye(count, dtype=torch.float64) - 1.0 / count
     zero = torch.zeros(groups.numel(), dtype=torch.float64)

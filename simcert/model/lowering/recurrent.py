@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from simcert.errors import UnsupportedOperatorError
-from simcert.functions import Function, Sigmoid, Softplus, Softsign, Tanh
+from simcert.functions import Function, Sigmoid, Softsign, Tanh
 from simcert.model.graph import Node
 from simcert.model.linear import Dense, LinearMap, Selection
 from simcert.model.lowering.builder import (
@@ -24,7 +24,6 @@ from simcert.model.operators.recurrent import GATES, check, direction_of, direct
 
 _FUNCTIONS: dict[str, Function] = {
     "Sigmoid": Sigmoid(),
-    "Softplus": Softplus(),
     "Softsign": Softsign(),
     "Tanh": Tanh(),
 }
@@ -33,7 +32,8 @@ _FUNCTIONS: dict[str, Function] = {
 _KERNEL_ERROR = 2.0**-21
 """What a runtime's functions may be off by in these operators, beside what all functions may.
 
-ONNX Runtime's RNN computes tanh x as 2 σ(2x) − 1, off by up to 1.8e-7 however small x is."""
+ONNX Runtime's RNN computes tanh x as 2 σ(2x) − 1, off by up to 1.8e-7 however small x is. Softplus
+has no bound in them: it is infinite from 88.73 on, as the exponential is taken as it stands."""
 
 
 class _Steps:
@@ -67,6 +67,8 @@ class _Steps:
             x = self.builder.minimum(x, bound, x.shape, label)
         if name == "Relu":
             return self.builder.relu(x, label)
+        if name not in _FUNCTIONS:
+            raise UnsupportedOperatorError(self.node.operator, label, f"the activation {name}")
         y = self.builder.univariate(x, _FUNCTIONS[name], label)
         return self.builder.noisy(y, [(y, _KERNEL_ERROR, 0)], label)
 

@@ -33,6 +33,10 @@ _TYPES = {
 }
 
 
+_LAST = 2**31 - 1
+"""Ends from here on stand for the end of an axis of any size."""
+
+
 def _identity(node: Node, x: Tensor) -> Tensor:  # noqa: ARG001
     return x
 
@@ -92,7 +96,7 @@ def _transpose(node: Node, x: Tensor) -> Tensor:
 
 def _squeeze(node: Node, x: Tensor, axes: Tensor | None = None) -> Tensor:
     chosen = {axis % x.ndim for axis in axes_of(node, axes)}
-    if not chosen and axes is None:
+    if not chosen:
         chosen = {axis for axis, size in enumerate(x.shape) if size == 1}
     if any(x.shape[axis] != 1 for axis in chosen):
         raise ValueError(f"an axis of {sorted(chosen)} in shape {tuple(x.shape)} is not 1")
@@ -124,7 +128,13 @@ def _slice(
     chosen = axes_of(node, axes) or tuple(range(len(first)))
     strides = (1,) * len(first) if steps is None else integers(steps)
     for axis, start, end, step in zip(chosen, first, last, strides, strict=True):
-        kept = range(x.shape[axis])[start:end:step]  # Python clamps as ONNX does
+        if step < 0:
+            if end >= _LAST:
+                raise unsupported(
+                    node, "an end beyond every axis, backwards: runtimes go to the first"
+                )
+            start = max(start, -x.shape[axis])  # ONNX clamps to the first element, Python to none
+        kept = range(x.shape[axis])[start:end:step]  # Python clamps all else as ONNX does
         x = x.index_select(axis, torch.tensor(kept, dtype=torch.int64, device=x.device))
     return x
 
@@ -166,6 +176,8 @@ def _pad(
     ):
         before[axis], after[axis] = first, last
     mode = node.text("mode", "constant")
+    if mode == "wrap" and min(amounts, default=0) < 0:
+        raise unsupported(node, "the mode wrap with negative pads, which runtimes take first")
     if mode == "constant":
         fill = node.real("value", 0.0) if value is None else value.item()
         return pad(x, before, after, fill)

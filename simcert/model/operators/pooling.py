@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from simcert.model.graph import Node
-from simcert.model.operators.kernel import Function, Kernel, axes_of, table
+from simcert.model.operators.kernel import Function, Kernel, axes_of, table, unsupported
 from simcert.model.operators.window import pad, window
 
 _MAXIMA = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
@@ -62,6 +62,8 @@ def _reduction(function: Callable[..., Tensor]) -> Function:
     def run(node: Node, x: Tensor, axes: Tensor | None = None) -> Tensor:
         chosen = axes_of(node, axes)
         if not chosen and node.integer("noop_with_empty_axes", 0):
+            if function in _CHANGING_ONE:
+                raise unsupported(node, "noop_with_empty_axes, which runtimes read otherwise")
             return x
         chosen = chosen or tuple(range(x.ndim))
         return function(x, chosen, bool(node.integer("keepdims", 1)))
@@ -79,6 +81,10 @@ def _euclidean(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
 
 def _sum_of_absolutes(x: Tensor, axes: tuple[int, ...], keep: bool) -> Tensor:
     return x.abs().sum(axes, keep)
+
+
+_CHANGING_ONE = (_sum_of_squares, _euclidean, _sum_of_absolutes)
+"""What a reduction of single elements does not hand on as they are."""
 
 
 def _position(function: Callable[..., Tensor]) -> Function:

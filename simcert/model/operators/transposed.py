@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from simcert.model.graph import Node
-from simcert.model.operators.kernel import Kernel, bounded, table
+from simcert.model.operators.kernel import Kernel, bounded, table, unsupported
 
 _CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
@@ -35,6 +35,7 @@ def transposed_window(node: Node, size: Sequence[int], kernel: Sequence[int]) ->
 
     Raises:
         ValueError: the attributes do not fit the axes.
+        UnsupportedOperatorError: an ``auto_pad`` that runtimes read otherwise than ONNX.
     """
     axes = len(size)
     strides = node.integers("strides", (1,) * axes)
@@ -50,6 +51,8 @@ def transposed_window(node: Node, size: Sequence[int], kernel: Sequence[int]) ->
         first, last = pads[axis], pads[axes + axis]
         if wanted or mode in ("SAME_UPPER", "SAME_LOWER"):
             target = wanted[axis] if wanted else size[axis] * strides[axis]
+            if target > full and not wanted:
+                raise unsupported(node, f"auto_pad {mode} beyond the windows: runtimes add nothing")
             total = max(0, full - target)
             small = total // 2
             first, last = (total - small, small) if mode != "SAME_UPPER" else (small, total - small)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from simcert.model.graph import Node
-from simcert.model.operators.kernel import LARGEST, bounded
+from simcert.model.operators.kernel import LARGEST, bounded, unsupported
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def window(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Window:
 
     Raises:
         ValueError: the attributes do not fit the axes, or no window fits the padded input.
+        UnsupportedOperatorError: a pool whose ``auto_pad`` runtimes read otherwise than ONNX.
     """
     axes = len(size)
     strides = node.integers("strides", (1,) * axes)
@@ -46,12 +47,19 @@ def window(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Window:
             raise ValueError(f"{name} {tuple(values)} for {axes} spatial axes")
     if len(pads) != 2 * axes or min(pads, default=0) < 0:
         raise ValueError(f"pads {pads} for {axes} spatial axes")
+    if mode in ("SAME_UPPER", "SAME_LOWER") and node.operator != "Conv" and max(dilations) > 1:
+        raise unsupported(node, f"auto_pad {mode} with dilations, which ONNX Runtime ignores there")
     before, after, overhang = [], [], []
     for axis in range(axes):
         reach = dilations[axis] * (kernel[axis] - 1) + 1
         stride, length = strides[axis], size[axis]
         if mode in ("SAME_UPPER", "SAME_LOWER"):
-            total = max(0, (-(-length // stride) - 1) * stride + reach - length)
+            total = (-(-length // stride) - 1) * stride + reach - length
+            if total < 0 and node.integer("count_include_pad", 0):
+                raise unsupported(
+                    node, f"auto_pad {mode} of windows with gaps: runtimes count them"
+                )
+            total = max(0, total)
             small = total // 2
             first, last = (small, total - small) if mode == "SAME_UPPER" else (total - small, small)
         elif mode == "VALID":
