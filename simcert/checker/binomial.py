@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import decimal
+import math
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 _BITS = 256
+
+_FEW = 10_000
+"""Events up to which all terms are added up: tens of milliseconds."""
+
+_EXACT = decimal.Context(prec=60)
+_LOST = Decimal("1e-30")
+"""At least what 60 digits lose in sums of logarithms below 1e12."""
+
+_PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,8 @@ def tail_at_most(k: int, n: int, p: Fraction, alpha: Fraction) -> bool:
         return False
     if p >= 1:
         return k < n
+    if k > _FEW:
+        return _far_tail_at_most(k, n, p, alpha)
     odds = _Above.of(p / (1 - p))
     term = _Above.of(1 - p).power(n)
     total = term
@@ -76,3 +90,41 @@ def tail_at_most(k: int, n: int, p: Fraction, alpha: Fraction) -> bool:
         term = term.times(odds).times(_Above.of(Fraction(n - i, i + 1)))
         total = total.plus(term)
     return total.at_most(alpha)
+
+
+def _far_tail_at_most(k: int, n: int, p: Fraction, alpha: Fraction) -> bool:
+    """Whether P(Bin(n, p) ≤ k) ≤ alpha for certain, for many events and any number of draws.
+
+    From the last term down t_(i−1) = t_i · i/(n − i + 1) · (1 − p)/p. The quotients fall, so where
+    one is below 1 the rest is less than a geometric series: some √n terms do. The last one is a
+    matter of logarithms, ln(total/t_k) + ln t_k ≤ ln alpha.
+    """
+    odds = (1 - p) / p
+    if alpha <= 0 or k * odds >= n - k + 1:  # k is about the most likely number, or above it
+        return False
+    one = term = total = 1 << _BITS
+    for i in range(k, 0, -1):
+        above, below = i * odds.numerator, (n - i + 1) * odds.denominator
+        term = -(-term * above // below)
+        total += term
+        if term < one >> 80:
+            total += -(-term * above // (below - above))
+            break
+    with decimal.localcontext(_EXACT):
+        chosen = _log_factorial(n)[1] - _log_factorial(k)[0] - _log_factorial(n - k)[0]
+        last = chosen + k * _log(p) + (n - k) * _log(1 - p)
+        return last + _log(Fraction(total, one)) + _LOST <= _log(alpha)
+
+
+def _log(x: Fraction) -> Decimal:
+    return Decimal(x.numerator).ln() - Decimal(x.denominator).ln()
+
+
+def _log_factorial(n: int) -> tuple[Decimal, Decimal]:
+    """Return bounds of ln n!: Stirling's series, which lies between any two partial sums."""
+    x = Decimal(max(n, 1))
+    if n < 1000:
+        exact = Decimal(math.factorial(n)).ln()
+        return exact, exact
+    low = x * x.ln() - x + (2 * _PI * x).ln() / 2 + 1 / (12 * x) - 1 / (360 * x**3)
+    return low, low + 1 / (1260 * x**5)

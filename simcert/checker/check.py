@@ -129,6 +129,9 @@ def check(
             cannot = isinstance(error, CannotCheckError)
         except RecursionError:
             holds, detail = False, "the file nests too deeply"
+        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+            cannot, holds = True, False
+            detail = f"the checker cannot follow it: {type(error).__name__}: {error}"
         step = Step(len(steps) + 1, name, holds, detail, time.monotonic() - start)
         steps.append(step)
         if told is not None:

@@ -99,7 +99,7 @@ def number(text: str) -> float:
     """
     try:
         value = float.fromhex(text)
-    except (ValueError, OverflowError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise CheckError(f"{text!r} is not a hexadecimal number") from error
     if not math.isfinite(value) or value.hex() != text:
         raise CheckError(f"{text!r} is not a hexadecimal number in its canonical form")
@@ -113,7 +113,11 @@ def array(packed: dict[str, Any], kind: str, dimensions: int = 1) -> NDArray[Any
         CheckError: it is not of this kind, or does not hold what its shape says.
     """
     shape = tuple(packed["shape"])
-    if packed["type"] != kind or len(shape) != dimensions or any(size < 0 for size in shape):
+    if (
+        packed["type"] != kind
+        or len(shape) != dimensions
+        or not all(0 <= n < LARGEST_FILE for n in shape)
+    ):
         raise CheckError(f"an array is not {dimensions}-dimensional {kind}")
     try:
         data = base64.b64decode(packed["data"], validate=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simcert.checker import document
 from simcert.checker.errors import CannotCheckError, CheckError
-from simcert.checker.onnxfile import LARGEST_INPUT, File, Tensor
+from simcert.checker.onnxfile import LARGEST_INPUT, MOST_AXES, File, Tensor
 
 Float = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class InputMap:
             CheckError: it is malformed, or does not fit the tensor.
         """
         after = tuple(stated["shape"] or tensor.sample)
-        if math.prod(after) != tensor.size:
+        if math.prod(after) != tensor.size or len(after) > MOST_AXES:
             raise CheckError(f"an input map makes shape {after} of an input of {tensor.sample}")
         before, order = _permutation(stated["layout"], after)
         scale, offset = (

@@ -22,6 +22,9 @@ Constant = NDArray[np.float64] | NDArray[np.int64]
 LARGEST_INPUT = 2**22
 """Elements of one input sample."""
 
+MOST_AXES = 32
+"""Of a tensor."""
+
 _OLDEST_OPSET = 7
 """Before it operators broadcast by an attribute of their own."""
 
@@ -167,8 +170,8 @@ def tensor(proto: Message) -> Constant:
     if 13 in proto or proto.integer(14):
         raise CannotCheckError(f"tensor {name!r} keeps its data in another file")
     shape = proto.integers(1)
-    if any(size < 0 for size in shape):
-        raise CheckError(f"tensor {name!r} has a negative size")
+    if any(size < 0 for size in shape) or len(shape) > MOST_AXES:
+        raise CheckError(f"tensor {name!r} has a negative size, or more than {MOST_AXES} axes")
     array = _numbers(proto, name, kind)
     if array.size != math.prod(shape):
         raise CheckError(f"tensor {name!r} holds {array.size} numbers, its shape says {shape}")
@@ -279,6 +282,8 @@ def _declared(value: Message) -> Tensor:
     if element is None:
         raise CannotCheckError(f"{value.text(1)!r} is not a tensor of numbers")
     sizes = [axis.integer(1) for axis in proto.message(2).messages(1)]
+    if len(sizes) > MOST_AXES:
+        raise CheckError(f"{value.text(1)!r} has more than {MOST_AXES} axes")
     shape = tuple(size if size > 0 else None for size in sizes)
     return Tensor(value.text(1), shape, np.dtype(bool) if proto.integer(1) == 9 else element)
 

@@ -25,7 +25,7 @@ def parse(spec: str, decision: str | None) -> Divergence:
         divergence = SOFTMAX[name]
     elif name == "top1" and not options:
         divergence = ranking(decision or "", 1)
-    elif name == "topk" and key == "k" and text.isdecimal() and int(text) >= 1:
+    elif name == "topk" and key == "k" and text.isdecimal() and len(text) < 10 and int(text):
         divergence = ranking(decision or "", int(text))
     elif name == "top1-confident" and key == "delta":
         divergence = ranking(decision or "", 1, _lead(text))

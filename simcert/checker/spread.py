@@ -208,12 +208,14 @@ class _Histogram:
         """Read it, and require that it counts every draw."""
         histogram = stated["histogram"]
         upper = document.number(histogram["upper_hex"])
-        counts = np.array(histogram["counts"], dtype=np.int64)
+        stated_counts = [*histogram["counts"], histogram["infinite"]]
         if (
-            not 1 <= len(counts) <= 1000
-            or sum(histogram["counts"]) + histogram["infinite"] != drawn
+            not 2 <= len(stated_counts) <= 1001
+            or min(stated_counts) < 0
+            or sum(stated_counts) != drawn
         ):
             raise CheckError("the histogram does not count every draw once")
+        counts = np.array(histogram["counts"], dtype=np.int64)
         if not upper >= 0 or (upper == 0) != (len(counts) == 1):
             raise CheckError("the bins of the histogram are not of equal width from 0 on")
         if upper > 0 and counts[-1] == 0:

@@ -97,10 +97,7 @@ def check_plan(sampling: dict[str, Any], ledger: dict[str, Any], claim: Claim, s
         raise CheckError("to stop as soon as the claim is decided takes bets, and only that")
     if plan["samples"] > MAX_SAMPLES or plan["chunk"] > MAX_CHUNK:
         raise CannotCheckError("the plan is too large for the checker")
-    stated = (
-        document.number(plan["tolerance_hex"] or "0x0.0p+0"),
-        document.number(plan["max_violation_hex"] or "0x0.0p+0"),
-    )
+    stated = tuple(document.number(plan[f"{n}_hex"]) for n in ("tolerance", "max_violation"))
     if stated != (claim.tolerance, claim.max_violation) or plan["seed"] != seed:
         raise CheckError("the plan is not about this claim and seed")
     if ledger["family"] != plan["family"] or ledger["alpha"] != plan["alpha_ledger"]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from simcert.checker import normal
+from simcert.checker import binomial, normal
 from simcert.checker.betting import capital_reaches
 from simcert.checker.binomial import tail_at_most
 from simcert.checker.claim import Claim, Region
@@ -27,6 +27,29 @@ def test_the_bound_of_clopper_and_pearson(k: int, n: int, alpha: float) -> None:
     upper = clopper_pearson.upper(k, n, alpha)
     assert tail_at_most(k, n, Fraction(upper), Fraction(alpha))
     assert not tail_at_most(k, n, Fraction(upper) * (1 - Fraction(1, 10**7)), Fraction(alpha))
+
+
+@pytest.mark.parametrize("k", [10_001, 200_000, 499_000, 990_000, 500_000_000])
+@pytest.mark.parametrize("alpha", [0.3, 1e-3, 1e-9])
+def test_the_bound_of_many_events(k: int, alpha: float) -> None:
+    """In a moment, however many draws a certificate states."""
+    n = 10**6 if k < 10**6 else 10**9
+    upper = clopper_pearson.upper(k, n, alpha)
+    assert tail_at_most(k, n, Fraction(upper), Fraction(alpha))
+    assert not tail_at_most(k, n, Fraction(upper) * (1 - Fraction(1, 10**7)), Fraction(alpha))
+    assert not tail_at_most(k, n, Fraction(k, n), Fraction(alpha))
+
+
+@pytest.mark.parametrize("few", [10_000, 0])
+def test_both_ways_to_a_tail_are_exact(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binomial, "_FEW", few)
+    tiny = Fraction(1, 10**12)
+    for k, n in ((1, 2), (5, 400), (39, 400), (1400, 1600)):
+        p = Fraction(1, 10) if n < 1000 else Fraction(15, 16)
+        terms = (math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(k + 1))
+        tail = sum(terms, Fraction(0))
+        assert tail_at_most(k, n, p, tail * (1 + tiny)) or k >= n * p
+        assert not tail_at_most(k, n, p, tail * (1 - tiny))
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 1000), (5, 20_000), (300, 5000), (0, 50), (70, 100)])

@@ -90,6 +90,8 @@ def _cast(builder: Builder, node: Node, operands: Operands) -> Value:
 def _concat(builder: Builder, node: Node, operands: Operands) -> Value:
     """Tensors beside each other: one operand for each step that elements come from."""
     parts, axis = [value for value in operands if value is not None], node.integer("axis", 1)
+    if len(parts) * sum(part.size for part in parts) > LARGEST_WINDOWS:
+        raise node.refused("of so much")
     try:
         if not any(isinstance(part, Traced) for part in parts):
             return np.concatenate([part for part in parts if not isinstance(part, Traced)], axis)

@@ -8,6 +8,7 @@ import numpy as np
 
 from simcert.checker.linear import Index
 from simcert.checker.onnxfile import Node
+from simcert.checker.operators.operands import LARGEST_WINDOWS
 
 
 class Frame:
@@ -55,6 +56,9 @@ class Frame:
                 if last < length + self.before[i]:
                     self.overhang[i] = last - room
             self.after[i] += self.overhang[i]
+        padded = math.prod(map(sum, zip(size, self.before, self.after, strict=True)))
+        if padded * math.prod(self.kernel) > LARGEST_WINDOWS * math.prod(self.strides):
+            raise node.refused(f"with windows of {self.kernel} over {size}, so many")
 
     def windows(self, outside: int) -> Index:
         """Return the elements of each window, (positions, kernel); −1 in the padding.
