@@ -31,11 +31,13 @@ class Noise(NamedTuple):
         operand: its position among the operands of the step, whose map may be zero.
         factor: absolute for power 0.
         power: 0, 1 or 2.
+        parts: into how many equal parts operand and result fall, each with a maximum of its own.
     """
 
     operand: int
     factor: float
     power: int
+    parts: int = 1
 
 
 @dataclass(frozen=True)

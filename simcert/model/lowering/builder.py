@@ -111,10 +111,12 @@ class Builder:
         label: str,
         bias: float = 0.0,
         softmax: Tensor | None = None,
+        parts: int = 1,
     ) -> Traced:
         """Append x + bias, off by the sum of factor · (max |source|)^power in a float32 runtime.
 
-        ``softmax`` is that of :class:`Affine`, of the first source.
+        With ``parts`` the maximum is that over each of so many equal parts. ``softmax`` is that of
+        :class:`Affine`, of the first source.
         """
         same = Selection(torch.arange(x.size), x.size)
         sources = [source for source, _, _ in noise]
@@ -124,7 +126,7 @@ class Builder:
             maps,
             torch.full((x.size,), bias, dtype=torch.float64),
             label,
-            noise=tuple(Noise(k, f, p) for k, (_, f, p) in enumerate(noise, start=1)),
+            noise=tuple(Noise(k, f, p, parts) for k, (_, f, p) in enumerate(noise, start=1)),
             softmax=softmax,
         )
         return self._append(step, x.shape)

@@ -201,9 +201,11 @@ def _standardised(builder: Builder, node: Node, x: Traced, groups: Tensor) -> Tr
     variance = builder.relu(variance, node.name)
     rounding = (count + 4) * _ROUNDOFF * 1.01
     epsilon = node.real("epsilon", _EPSILON)
-    shifted = builder.noisy(variance, [(grouped, 4 * rounding, 2)], node.name, epsilon)
+    shifted = builder.noisy(variance, [(grouped, 4 * rounding, 2)], node.name, epsilon, parts=outer)
     factor = builder.univariate(shifted, Power(-0.5), node.name)
-    centre = builder.noisy(own, [(grouped, 2 * rounding + 8 * _ROUNDOFF, 1)], node.name)
+    centre = builder.noisy(
+        own, [(grouped, 2 * rounding + 8 * _ROUNDOFF, 1)], node.name, parts=outer
+    )
     product = builder.product(centre, factor, groups.shape, node.name)
     return _back(builder, node, product, groups, x)
 
