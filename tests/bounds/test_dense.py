@@ -60,7 +60,7 @@ def test_the_loops_agree_with_the_reference(sizes: list[int], noise: float, scal
     layers = layers_of(dual)
     assert layers is not None
     rows = functions(sizes[-1], 5)
-    reference, loops = Propagator(dual, *rows), DensePropagator(layers, *rows)
+    reference, loops = Propagator(dual, *rows), DensePropagator(layers, *rows, tuned=False)
     assert loops.neurons == reference.neurons
     lower, upper = boxes(sizes[0], 40, 7)
     first, second = reference.bound(lower, upper), loops.bound(lower, upper)
@@ -77,6 +77,48 @@ def test_the_loops_agree_with_the_reference(sizes: list[int], noise: float, scal
     torch.testing.assert_close(again[1].upper, again[0].upper, rtol=1e-6, atol=1e-8)
 
 
+def preactivations(own: Program, x: torch.Tensor) -> list[torch.Tensor]:
+    """What each rectifier reads, (points, neurons), and the outputs."""
+    values, read = x, []
+    for step in own.steps[1:]:
+        if isinstance(step, Affine):
+            values = step.maps[0].forward(values) + step.bias
+        else:
+            read.append(values)
+            values = values.clamp(min=0)
+    return [*read, values]
+
+
+@pytest.mark.parametrize("noise", [1e-6, 1e-2, 1.0])
+def test_lines_of_choice_are_valid_and_tighter(noise: float) -> None:
+    """Also on parts of boxes, where bounds of the original are taken for close networks."""
+    f, g = program([5, 20, 20, 20, 20, 4], 1), program([5, 20, 20, 20, 20, 4], 1, noise)
+    dual = align(f, g)
+    layers, rows = layers_of(dual), functions(4, 5)
+    assert layers is not None
+    plain, tuned = (DensePropagator(layers, *rows, tuned=t) for t in (False, True))
+    lower, upper = boxes(5, 60, 7)
+    whole = tuned.bound(lower, upper)
+    upper = (lower + upper) / 2
+    found = tuned.bound(lower, upper, whole.inherited)
+    width = (found.upper - found.lower).log()
+    once = plain.bound(lower, upper, plain.bound(lower, upper).inherited)
+    wide = upper[:, 0] - lower[:, 0] > 0.05
+    assert (width - (once.upper - once.lower).log())[wide].mean() < -0.02
+    shares = torch.rand(400, 1, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    corners = shares[:50].round()
+    points = lower + (upper - lower) * torch.cat([shares, corners])
+    of_f, of_g = (preactivations(own, points.reshape(-1, 5)) for own in (f, g))
+    a, b = (torch.cat(own[1:-1], dim=1).reshape(450, 60, -1) for own in (of_f, of_g))
+    values = torch.stack([a, b, a - b], dim=2)
+    assert (found.inherited[:, :3] <= values + 1e-9).all()
+    assert (found.inherited[:, 3:] >= values - 1e-9).all()
+    parts = zip(rows, (of_f[-1], of_g[-1], of_f[-1] - of_g[-1]), strict=True)
+    outputs = sum(value @ c.T for c, value in parts).reshape(450, 60, -1)
+    assert (found.lower <= outputs + 1e-9).all()
+    assert (found.upper >= outputs - 1e-9).all()
+
+
 @pytest.mark.parametrize("sizes", [[8, 128, 128, 128], [1, 127, 121, 1], [30, 8, 16, 20]])
 def test_widths(sizes: list[int]) -> None:
     """Panels and tiles that are full, that lack one number, and more functions than neurons."""
@@ -86,7 +128,7 @@ def test_widths(sizes: list[int]) -> None:
     rows = functions(sizes[-1], 6)
     lower, upper = boxes(sizes[0], 6, 8)
     first = Propagator(dual, *rows).bound(lower, upper)
-    second = DensePropagator(layers, *rows).bound(lower, upper)
+    second = DensePropagator(layers, *rows, tuned=False).bound(lower, upper)
     torch.testing.assert_close(second.upper, first.upper, rtol=1e-7, atol=1e-9)
     torch.testing.assert_close(second.lower, first.lower, rtol=1e-7, atol=1e-9)
 

@@ -25,6 +25,9 @@ from simcert.bounds.dense.room import Float, Known, Work
 from simcert.bounds.dense.substitution import alone, concretise, together
 from simcert.bounds.rounding import SMALLEST, UNIT_ROUNDOFF
 
+_ALIKE = 1.05
+"""How much wider than a the interval of b may be, to be left as it is."""
+
 
 def _compiled_from(sources: str) -> Callable[..., None]:
     """Return the outermost loop, which numba's cache keeps for these ``sources`` only."""
@@ -35,6 +38,7 @@ def _compiled_from(sources: str) -> Callable[..., None]:
         functions: Float,
         panels: Float,
         equal: bool,
+        tuned: bool,
         boxes: Float,
         inherited: Float32,
         known: Known,
@@ -49,6 +53,7 @@ def _compiled_from(sources: str) -> Callable[..., None]:
             functions: (3, S, N) coefficients on f, g and f − g at the outputs.
             panels: see :func:`panels_of`.
             equal: whether the networks are the same and only differences are asked for.
+            tuned: whether rows of one network are carried again with lines of their choice.
             boxes: (B, 2, inputs).
             inherited: (B, 6, neurons), read and overwritten.
             known: for what is learned of the layers.
@@ -72,8 +77,10 @@ def _compiled_from(sources: str) -> Callable[..., None]:
                 if layers.refined[k]:
                     own = inherited[b, :, used : used + size]
                     inherit(own, work.passed, after)
-                    if not equal:
-                        _refine_layer(layers, k, known, work, underflow)
+                if layers.relus[k] and not equal:
+                    _refine_layer(layers, k, known, work, underflow, tuned)
+                if layers.refined[k]:
+                    own = inherited[b, :, used : used + size]
                     pass_on(after, work.passed, own)
                     used += size
                 relax(layers, k, known, work)
@@ -107,20 +114,42 @@ def _enter(box: Float, known: Known, work: Work) -> None:
 
 
 @inner
-def _refine_layer(layers: Layers, k: int, known: Known, work: Work, underflow: float) -> None:
-    """Bound symbolically what intervals leave unstable, as :meth:`Propagator._refine`."""
+def _refine_layer(
+    layers: Layers, k: int, known: Known, work: Work, underflow: float, tuned: bool
+) -> None:
+    """Bound symbolically what intervals leave unstable, as :meth:`Propagator._refine`.
+
+    With ``tuned``, a and b are bounded a second time. Where the difference is known to be small,
+    what bounds a bounds b, and b's own bounds would say no more.
+    """
     size, bounds = layers.sizes[k + 1], work.after
-    for part in range(3):
+    for stage in range(5):
+        part, again = stage // 2, stage % 2 == 1
+        if again and not tuned:
+            continue
+        if not layers.refined[k] and (again or part == 2 or not tuned):
+            continue  # intervals are exact, only the lines are of use
         if part == 2:
             meet_difference(bounds, size)
+        elif part == 1 and tuned and not again:
+            meet_sums(bounds, size)
+            known.lines[1, k] = known.lines[0, k]
         count = 0
         for i in range(size):
-            if _is_unsettled(bounds, part, i):
+            if _is_unsettled(bounds, part, i) and not (tuned and part == 1 and _follows(bounds, i)):
                 work.wanted[count] = i
                 count += 1
         if count > 0:
-            _refine(layers, k, part, count, known, work, underflow)
-    meet_sums(bounds, size)
+            _refine(layers, k, part, count, known, work, underflow, again)
+    if layers.refined[k]:
+        meet_sums(bounds, size)
+
+
+@inner
+def _follows(bounds: Float, i: int) -> bool:
+    """Whether both networks' neuron ``i`` is unstable, with b hardly wider than a."""
+    a, b = bounds[3, i] - bounds[0, i], bounds[4, i] - bounds[1, i]
+    return bool(bounds[0, i] < 0 and bounds[3, i] > 0 and b <= _ALIKE * a)
 
 
 @inner
@@ -135,9 +164,19 @@ def _is_unsettled(bounds: Float, part: int, i: int) -> bool:
 
 @inner
 def _refine(
-    layers: Layers, k: int, part: int, count: int, known: Known, work: Work, underflow: float
+    layers: Layers,
+    k: int,
+    part: int,
+    count: int,
+    known: Known,
+    work: Work,
+    underflow: float,
+    again: bool,
 ) -> None:
-    """Intersect a, b or δ (``part``) of the wanted neurons of layer ``k`` with symbolic bounds."""
+    """Intersect a, b or δ (``part``) of the wanted neurons of layer ``k`` with symbolic bounds.
+
+    ``again``: with lower lines for each row by where it was greatest the first time.
+    """
     wanted, signs, maxima = work.wanted, work.signs, work.maxima
     for row in range(count):
         wanted[count + row] = wanted[row]
@@ -152,17 +191,52 @@ def _refine(
         constant = sign * bias + gather(errors, (k * 3 + part) * width, wanted, row) + underflow
         _pick(layers, k, part, row, known, work)
         if part < 2:
-            constant, at = alone(layers, part, k - 1, known, work, constant)
+            if again:
+                _aim(part, k, row, known, work)
+            constant, at = alone(layers, part, k - 1, known, work, constant, again)
             for j in range(inputs):
                 store(c, at + (inputs + j) * WIDTH, spread(0.0))
-            constant = concretise(c, at, c, at + inputs * WIDTH, work.box, inputs, constant)
         else:
             constant, at = together(layers, k - 1, known, work, constant)
-            constant = concretise(c, at, c, at + inputs * WIDTH, work.box, inputs, constant)
-        store(maxima, row, constant)
+        store(maxima, len(maxima) // 2 + row, constant)
+        maximum = concretise(c, at, c, at + inputs * WIDTH, work.box, inputs, constant)
+        store(maxima, row, maximum)
+        if part < 2:
+            _keep_lines(part, k, row, at, again, known, work)
     for row in range(count):
         lower, upper = -_finite(maxima[count + row]), _finite(maxima[row])
         _narrow(work.after, part, wanted[row], lower, upper)
+
+
+@inner
+def _keep_lines(
+    part: int, k: int, row: int, at: int, again: bool, known: Known, work: Work
+) -> None:
+    """Remember the linear bounds that a panel has become; ``again``: where they are better."""
+    c, lines, maxima, bounds = work.coefficients, known.lines, work.maxima, work.after
+    inputs, constants = work.points.shape[0], len(maxima) // 2 + row
+    for lane in range(WIDTH):
+        i, sign = work.wanted[row + lane], work.signs[row + lane]
+        if sign == 0.0:
+            break
+        side = 0 if sign > 0 else 1
+        best = bounds[3 + part, i] if sign > 0 else -bounds[part, i]
+        if again and not maxima[row + lane] < best:
+            continue
+        for j in range(inputs):
+            lines[part, k, i, side, j] = c[at + j * WIDTH + lane]
+        lines[part, k, i, side, inputs] = maxima[constants + lane]
+
+
+@inner
+def _aim(part: int, k: int, row: int, known: Known, work: Work) -> None:
+    """Write for each row of a panel where on the box its linear bound is greatest."""
+    points, box, inputs = work.points, work.box, work.points.shape[0]
+    for lane in range(WIDTH):
+        i, side = work.wanted[row + lane], 0 if work.signs[row + lane] > 0 else 1
+        for j in range(inputs):
+            towards = box[1, j] if known.lines[part, k, i, side, j] > 0 else -box[1, j]
+            points[j, lane] = box[0, j] + towards
 
 
 @inner
@@ -223,10 +297,10 @@ def _bound_functions(
             store(work.slopes, place, load(c, f + j * WIDTH) + load(c, g + j * WIDTH))
         # The product network: c_δ (f − g) is c_δ f − c_δ g.
         _copy(panels, first + 3 * step, size, c, 0)
-        constant, f = alone(layers, 0, last, known, work, spread(underflow))
+        constant, f = alone(layers, 0, last, known, work, spread(underflow), False)
         _copy(c, f, inputs, kept, 0)
         _copy(panels, first + 4 * step, size, c, 0)
-        constant, g = alone(layers, 1, last, known, work, constant)
+        constant, g = alone(layers, 1, last, known, work, constant, False)
         own = concretise(kept, 0, c, g, work.box, inputs, constant)
         store(maxima, len(panels) * WIDTH + row, own)
     for side in range(2):

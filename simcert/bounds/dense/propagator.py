@@ -28,12 +28,16 @@ class DensePropagator:
         f: coefficients c_f (S, outputs).
         g: coefficients c_g (S, outputs).
         delta: coefficients c_δ (S, outputs).
+        tuned: whether to bound neurons of one network a second time, with lower lines of each row's
+            choice, and those of close networks together; else all is as in the Propagator.
     """
 
     part: int | None = 32
 
-    def __init__(self, layers: Layers, f: Tensor, g: Tensor, delta: Tensor) -> None:
-        self._layers = layers
+    def __init__(
+        self, layers: Layers, f: Tensor, g: Tensor, delta: Tensor, *, tuned: bool = True
+    ) -> None:
+        self._layers, self._tuned = layers, tuned
         self._functions = np.zeros((3, len(f), layers.biases.shape[2]))
         self._functions[:, :, : f.shape[1]] = np.stack([f.numpy(), g.numpy(), delta.numpy()])
         self._panels = panels_of(self._functions)
@@ -65,6 +69,7 @@ class DensePropagator:
             self._functions,
             self._panels,
             self._equal,
+            self._tuned,
             boxes,
             inherits,
             known,

@@ -26,6 +26,8 @@ class Known(NamedTuple):
             slope, error), the upper and the lower plane of Δ (a, b, δ, constant) and Δ's rounding
             error, see :mod:`simcert.bounds.relu`; the biases of a, b and δ; their rounding errors.
         errors: (L, 3, N) rounding errors of all neurons.
+        lines: (2, L, N, 2, inputs + 1) linear upper bounds of a and −a, b and −b of the neurons
+            that were bounded symbolically, the constants last; see :mod:`..substitution`.
         f: (L, N · N) weights of the original network in tiles, see :mod:`..products`.
         g: (L, 2 · N · N) weights of the compressed network, and the differences, likewise.
     """
@@ -34,6 +36,7 @@ class Known(NamedTuple):
     active: Integer
     neurons: Float
     errors: Float
+    lines: Float
     f: Float
     g: Float
 
@@ -52,6 +55,7 @@ class Work(NamedTuple):
         largest: size of a, b and δ among them.
         records: (24, 8) of eight neurons, see `Known.neurons`.
         passed: (6, N) bounds that a box inherits, or passes on.
+        points: (inputs, 8) of a panel's rows, where they are greatest on the box.
         box: (3, inputs) centre, radius, and rounding error per unit of coefficient.
         before: (6, N) lower and upper bounds of a, b and δ that a layer reads.
         after: (6, N) those that it gives.
@@ -67,6 +71,7 @@ class Work(NamedTuple):
     largest: Float
     records: Float
     passed: Float
+    points: Float
     box: Float
     before: Float
     after: Float
@@ -80,6 +85,7 @@ def make_room(layers: int, inputs: int, width: int, functions: int) -> tuple[Kno
         active=np.zeros((layers + 1, width + WIDTH), dtype=np.int64),
         neurons=np.zeros((layers, width, RECORD)),
         errors=np.zeros((layers, 3, width)),
+        lines=np.zeros((2, layers, width, 2, inputs + 1)),
         f=np.zeros((layers, width * width)),
         g=np.zeros((layers, 2 * width * width)),
     )
@@ -94,6 +100,7 @@ def make_room(layers: int, inputs: int, width: int, functions: int) -> tuple[Kno
         largest=np.zeros(3),
         records=np.zeros((RECORD, WIDTH)),
         passed=np.zeros((6, width)),
+        points=np.zeros((inputs, WIDTH)),
         box=np.zeros((3, inputs)),
         before=np.zeros((6, width)),
         after=np.zeros((6, width)),

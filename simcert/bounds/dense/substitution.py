@@ -18,6 +18,7 @@ from simcert.bounds.dense.lanes import (
     smaller,
     spread,
     store,
+    where_less,
 )
 from simcert.bounds.dense.layers import Layers
 from simcert.bounds.dense.products import TILE, multiply
@@ -26,9 +27,18 @@ from simcert.bounds.dense.room import RECORD, Float, Known, Work
 
 @inner
 def alone(
-    layers: Layers, part: int, start: int, known: Known, work: Work, constant: Lanes
+    layers: Layers, part: int, start: int, known: Known, work: Work, constant: Lanes, again: bool
 ) -> tuple[Lanes, int]:
     """Carry a panel on what follows layer ``start`` of one network to the input.
+
+    Args:
+        layers: the pair.
+        part: 0 for the original, 1 for the compressed network.
+        start: the layer.
+        known: of the layers up to it.
+        work: where the panel is.
+        constant: of the rows.
+        again: whether lower lines are chosen for each row, by ``work.points``.
 
     Returns:
         The constants and where the coefficients are.
@@ -40,7 +50,9 @@ def alone(
         n, m = counts[k + 1], counts[k]
         record = k * width * RECORD
         line, bias = record + 4 * part, record + 17 + part
-        if relus[k]:
+        if relus[k] and again:
+            constant = _along_chosen_lines(part, k, c, at, known, work.points, constant)
+        elif relus[k]:
             constant = _along_lines(c, at, n, known.neurons, line, bias, constant)
         else:
             constant = _add_biases(c, at, n, known.neurons, bias, constant)
@@ -110,6 +122,42 @@ def _along_lines(
         constant = constant + total
         store(c, at, x)
         at, line, bias = at + WIDTH, line + RECORD, bias + RECORD
+    return constant
+
+
+@inner
+def _along_chosen_lines(
+    part: int, k: int, c: Float, at: int, known: Known, points: Float, constant: Lanes
+) -> Lanes:
+    """Replace coefficients on relu(x) of layer ``k`` as `_along_lines`, with lower lines of choice.
+
+    Any slope in [0, 1] makes one. That of a row is 1 where the linear lower bound of x is positive
+    at the point where the row was greatest before, and else 0: the sign of the gradient of the
+    row's bound, with the linear bound in place of x as it is relaxed (α-CROWN: Xu et al., Fast and
+    Complete, ICLR 2021).
+    """
+    neurons, lines, active = known.neurons, known.lines, known.active
+    inputs, width, zero, one = points.shape[0], lines.shape[2], spread(0.0), spread(1.0)
+    for m in range(known.counts[k + 1]):
+        record = (k * width + m) * RECORD
+        line, bias = record + 4 * part, record + 17 + part
+        slope = spread(number(neurons, line + 2))
+        if neurons[k, m, 4 * part + 1] > 0.0:  # unstable
+            i = active[k + 1, m]
+            below = (((part * lines.shape[1] + k) * width + i) * 2 + 1) * (inputs + 1)
+            height = spread(number(lines, below + inputs))
+            for j in range(inputs):
+                height = height + number(lines, below + j) * load(points, j * WIDTH)
+            slope = where_less(height, zero, one, zero)
+        value = load(c, at)
+        up, down = larger(value, zero), smaller(value, zero)
+        x = up * number(neurons, line) + down * slope
+        total = magnitude(value) * number(neurons, line + 3) + value * 0.0
+        total = total + up * number(neurons, line + 1)
+        total = total + x * number(neurons, bias) + magnitude(x) * number(neurons, bias + 3)
+        constant = constant + total
+        store(c, at, x)
+        at += WIDTH
     return constant
 
 
