@@ -54,7 +54,7 @@ class Claim:
                 f"the allowed probability of violation must lie between 0 and 1, "
                 f"not {self.max_violation}; leave it out to claim that no input violates"
             )
-        if not 0 < self.confidence < 1:
+        if not 0 < 1.0 - self.confidence < 1:
             raise ClaimError(
                 f"the confidence must lie between 0 and 1, not {self.confidence}; try 0.999"
             )

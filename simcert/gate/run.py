@@ -1,16 +1,17 @@
 """Running the claims of a configuration, one after the other, and keeping what was found.
 
 What is kept is found again by the identity of the question (both files' digests, the claim with
-its region, the run's options, how many claims share the confidence, all versions). A kept result
-counts only if its digests and its claim are those asked for and its own numbers bear out its
-verdict. One that passed also needs a certificate of the same claim that the independent checker
-accepts for the two files as they are now: whoever can write the folder can make a gate fail, but
-not pass. What was inconclusive is never kept: another run may get further.
+its region, the run's options, how many claims share the confidence, all versions). Of a claim that
+holds for certain a certificate is kept: it counts, and says what is reported, only if it is about
+the same claim and the independent checker accepts it for the two files as they are now. Of one that
+is refuted the result is kept. So whoever can write the folder can make a gate fail, but not pass.
+What rests on draws is never kept: whoever writes such a certificate chooses them. Nor is what was
+inconclusive: another run may get further.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,10 +71,14 @@ def _entry(
     try:
         report, cached = _judged(job, configuration, folder, progress, check)
     except (SimcertError, OSError) as error:
-        folder_name = f"{configuration.path.resolve().parent}{os.sep}"
-        message = printable(_said(error).replace(folder_name, ""))
-        return Entry(job.name, None, error=message, location=job.location)
-    return Entry(job.name, report, location=job.location, cached=cached)
+        message = _said(error)
+    except Exception as error:  # noqa: BLE001 - a bug in one claim must not take the others away
+        message = f"internal error: {type(error).__name__}: {error}; please report it"
+    else:
+        return Entry(job.name, report, location=job.location, cached=cached)
+    folder_name = f"{configuration.path.resolve().parent}{os.sep}"
+    error_message = printable(message.replace(folder_name, ""))
+    return Entry(job.name, None, error=error_message, location=job.location)
 
 
 def _said(error: Exception) -> str:
@@ -97,7 +102,7 @@ def _judged(
     digests = models[0].sha256, models[1].sha256
     key = identity(*digests, claim, job.options, family)
     if folder is not None:
-        wanted = _Wanted(job, _rounded(claim, models[0]), digests, _stated(models), family)
+        wanted = _Wanted(job, _rounded(claim, models[0]), digests, _stated(models))
         kept = _kept(wanted, files(folder, key), check)
         if kept is not None:
             return kept, True
@@ -156,7 +161,6 @@ class _Wanted:
     claim: dict[str, Any]
     digests: tuple[str, str]
     interfaces: tuple[Any, Any]
-    family: int
 
 
 def _rounded(claim: Claim, original: Model) -> dict[str, Any]:
@@ -173,54 +177,57 @@ def _stated(models: tuple[Model, Model]) -> tuple[Any, Any]:
 
 def _kept(wanted: _Wanted, paths: tuple[Path, Path], check: Check) -> Report | None:
     """What was found before, if it can be relied upon; damaged files are as good as none."""
-    path, certificate = paths
+    result, certificate = paths
     try:
-        data = path.read_bytes()
-        report = reading.parse(data, str(path))
-        if (report.original.sha256, report.compressed.sha256) != wanted.digests:
-            return None
-        stated = json.loads(data)
-        if report.source != "result" or stated["claim"] != wanted.claim:
-            return None
-        if _interfaces(stated) != wanted.interfaces:
-            return None
-        if report.verdict.holds and not _confirmed(wanted, report, certificate, check):
-            return None
+        if certificate.is_file():
+            return _confirmed(wanted, certificate, check)
+        return _refuted(wanted, result)
     except (SimcertError, OSError):
         return None
-    return None if report.verdict is Verdict.INCONCLUSIVE else report
 
 
-def _interfaces(stated: Mapping[str, Any]) -> tuple[Any, Any]:
-    """How a result or a certificate says that both files were read."""
-    return stated["original"].get("interface"), stated["compressed"].get("interface")
+def _confirmed(wanted: _Wanted, path: Path, check: Check) -> Report | None:
+    """What a certificate of this very claim says that holds for certain and checks."""
+    report, stated = _about(wanted, path, "certificate")
+    if report is None or report.verdict not in (Verdict.PROVED, Verdict.BOUNDED):
+        return None
+    guarantee = check(path, wanted.job.original, wanted.job.compressed)
+    return report if guarantee == report.verdict == stated["guarantee"]["kind"] else None
 
 
-def _confirmed(wanted: _Wanted, report: Report, certificate: Path, check: Check) -> bool:
-    """Whether the certificate is about this claim, shares its confidence, and checks."""
-    stated = reading.load(certificate)
-    predicate = json.loads(certificate.read_bytes()).get("predicate", {})
-    statistics = stated.statistics
-    certain = statistics is None or statistics.confidence == 1.0
-    shared = certain or (statistics is not None and statistics.family >= wanted.family)
-    if predicate.get("claim") != wanted.claim or not shared:
-        return False
-    if _interfaces(predicate) != wanted.interfaces:
-        return False
-    guarantee = check(certificate, wanted.job.original, wanted.job.compressed)
-    return guarantee == stated.verdict == report.verdict
+def _refuted(wanted: _Wanted, path: Path) -> Report | None:
+    report, _ = _about(wanted, path, "result")
+    return report if report is not None and report.verdict is Verdict.REFUTED else None
+
+
+def _about(wanted: _Wanted, path: Path, source: str) -> tuple[Report | None, dict[str, Any]]:
+    """What a file says, if it is about this claim, these files and this way to read them."""
+    data = path.read_bytes()
+    report = reading.parse(data, str(path))
+    stated = json.loads(data)
+    if source == "certificate":
+        stated = stated.get("predicate", {})  # one that was not signed, as the gate writes it
+    if report.source != source or not stated:
+        return None, {}
+    interfaces = stated["original"].get("interface"), stated["compressed"].get("interface")
+    fits = (
+        (report.original.sha256, report.compressed.sha256) == wanted.digests
+        and stated["claim"] == wanted.claim
+        and interfaces == wanted.interfaces
+    )
+    return (report if fits else None), stated
 
 
 def _keep(result: Result, paths: tuple[Path, Path]) -> None:
     from simcert.certificate import build, write
 
-    if result.verdict is Verdict.INCONCLUSIVE:
-        return
     path, certificate = paths
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if result.verdict.holds:
+    if result.verdict in (Verdict.PROVED, Verdict.BOUNDED):
+        certificate.parent.mkdir(parents=True, exist_ok=True)
         write(build(result, datetime.now(UTC)), certificate)
-    write_atomically(path, json_report.render(result).encode("ascii"))
+    elif result.verdict is Verdict.REFUTED:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json_report.render(result).encode("ascii"))
 
 
 def checked(certificate: Path, original: Path, compressed: Path) -> str:

@@ -5,10 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from certificates import NOW
 from scratch import INCONCLUSIVE, PASSING, REFUTED, network
 
-from simcert.gate import read, run
+from simcert.certificate import build, sealed, write
+from simcert.gate import judge, read, run
+from simcert.report.json import render
 from simcert.report.view import Entry
+from simcert.result import Verdict
 
 Project = Callable[..., Path]
 
@@ -26,10 +30,11 @@ def accept(certificate: Path, *_: object) -> str:
     return json.loads(certificate.read_text())["predicate"]["guarantee"]["kind"]
 
 
-def kept(path: Path, verdict: str) -> Path:
-    """The file in which the result with this verdict is kept."""
-    files = (path.parent / ".simcert-cache").glob("*.result.json")
-    return next(file for file in files if json.loads(file.read_text())["verdict"] == verdict)
+def kept(path: Path, verdict: str, folder: str = ".simcert-cache") -> Path:
+    """The file in which the claim with this verdict is kept."""
+    kind = "result" if verdict == "refuted" else "certificate"
+    (found,) = (path.parent / folder).glob(f"*.{kind}.json")
+    return found
 
 
 def test_what_is_unchanged_is_not_run_again(config: Path) -> None:
@@ -45,11 +50,58 @@ def test_nothing_is_kept_unless_asked(project: Project) -> None:
 
 def test_a_kept_result_says_the_same(config: Path) -> None:
     first, second = (list(run(read(config), check=accept)) for _ in range(2))
+    assert [entry.outcome for entry in first] == [entry.outcome for entry in second]
+    assert first[1].message == second[1].message
 
-    def said(entry: Entry) -> tuple[str, str]:
-        return entry.outcome, entry.message
 
-    assert [said(entry) for entry in first[:2]] == [said(entry) for entry in second[:2]]
+def bound(entry: Entry) -> float:
+    assert entry.report is not None
+    assert entry.report.proof is not None
+    assert entry.report.proof.bound is not None
+    return entry.report.proof.bound
+
+
+def test_figures_are_those_of_the_certificate(config: Path) -> None:
+    """Which the checker confirms: a smaller one is no longer one of a certificate that checks."""
+    cached(config)
+    path = kept(config, "proved")
+    certificate = json.loads(path.read_text())
+    stated = certificate["predicate"]["guarantee"]["value"]
+    assert bound(next(iter(run(read(config))))) == stated
+    guarantee = certificate["predicate"]["guarantee"]
+    for key in ("value", "worst_case"):
+        guarantee |= {key: 0.01, f"{key}_hex": (0.01).hex()}
+    path.write_text(json.dumps(sealed(certificate)))
+    entry = next(iter(run(read(config))))
+    assert not entry.cached
+    assert bound(entry) >= 0.05
+
+
+RARE = "  { name = 'rare', tolerance = 0.025, max_violation = 0.3, boxes = 1, samples = 5000 },\n"
+BOUNDED = "  { name = 'half', tolerance = 0.025, max_violation = 0.3, samples = 0 },\n"
+
+
+def test_what_rests_on_draws_is_not_kept(project: Project) -> None:
+    """Whoever writes the folder chooses the draws, their seed and their counts."""
+    path = project(RARE, top="cache = true")
+    for _ in range(2):
+        (entry,) = run(read(path), check=accept)
+        assert (entry.outcome, entry.cached) == ("certified", False)
+    assert not list(path.parent.glob(".simcert-cache/*"))
+
+
+def test_a_certificate_of_draws_does_not_count(project: Project) -> None:
+    """Under the name of a claim that is bounded: the same claim, shown by draws that nobody saw."""
+    path = project(BOUNDED, top="cache = true")
+    assert cached(path) == [False]
+    assert cached(path) == [True]
+    target = kept(path, "bounded")
+    configuration = read(project(BOUNDED.replace("samples = 0", "boxes = 1, samples = 5000")))
+    result = judge(configuration.jobs[0])
+    assert result.verdict is Verdict.CERTIFIED
+    write(build(result, NOW), target)
+    project(BOUNDED, top="cache = true")
+    assert cached(path, check=accept) == [False]
 
 
 @pytest.mark.parametrize("change", ["compressed", "claim", "seed", "family"])
@@ -85,30 +137,39 @@ def test_a_certificate_that_does_not_check_is_made_anew(config: Path) -> None:
     "damage",
     [
         lambda text: text[:100],
-        lambda text: text.replace('"proved"', '"certified"'),
-        lambda text: text.replace("0.06,", "0.07,"),
+        lambda text: text.replace('"proved"', '"certified"').replace('"refuted"', '"proved"'),
+        lambda text: text.replace("0.06,", "0.07,").replace("0.04,", "0.05,"),
         lambda _: "{}",
+        lambda _: '{"payloadType": "", "payload": "e30=", "signatures": []}',
     ],
 )
-def test_damaged_results_do_not_count(config: Path, damage: Callable[[str], str]) -> None:
+@pytest.mark.parametrize("verdict", ["proved", "refuted"])
+def test_damaged_files_do_not_count(
+    config: Path, verdict: str, damage: Callable[[str], str]
+) -> None:
     cached(config, check=accept)
-    path = kept(config, "proved")
+    path = kept(config, verdict)
     path.write_text(damage(path.read_text()))
-    assert cached(config, check=accept)[0] is False
+    assert cached(config, check=accept)[verdict == "refuted"] is False
 
 
 def test_a_result_of_another_claim_does_not_count(config: Path) -> None:
     cached(config, check=accept)
-    kept(config, "proved").write_bytes(kept(config, "refuted").read_bytes())
+    path = str(kept(config, "proved"))
+    Path(path.replace("certificate", "result")).write_bytes(kept(config, "refuted").read_bytes())
+    Path(path).unlink()
     entries = list(run(read(config), check=accept))
     assert (entries[0].cached, entries[0].outcome) == (False, "proved")
 
 
-def test_without_its_certificate_a_result_does_not_count(config: Path) -> None:
+def test_a_result_that_claims_to_be_proved_does_not_count(config: Path) -> None:
+    """Only a certificate can be checked."""
     cached(config, check=accept)
-    for path in (config.parent / ".simcert-cache").glob("*.certificate.json"):
-        path.unlink()
-    assert cached(config, check=accept) == [False, True, False]
+    path = kept(config, "proved")
+    job = read(config).jobs[0]
+    Path(str(path).replace("certificate", "result")).write_text(render(judge(job)))
+    path.unlink()
+    assert cached(config, check=accept)[0] is False
 
 
 def test_kept_certificates_are_checked(config: Path) -> None:
@@ -122,27 +183,23 @@ def test_a_certificate_of_a_weaker_claim_does_not_count(project: Project, config
     path = kept(config, "proved")
     project(PASSING.replace("0.06", "0.08"), top="cache = 'other'")
     cached(config)
-    (other,) = (config.parent / "other").glob("*.result.json")
-    for kind in (".result.json", ".certificate.json"):
-        target, source = (str(p).replace(".result.json", kind) for p in (path, other))
-        Path(target).write_bytes(Path(source).read_bytes())
+    path.write_bytes(kept(config, "proved", "other").read_bytes())
     project(PASSING, top="cache = true")
     assert cached(config) == [False]
 
 
-def test_a_forged_result_does_not_pass(project: Project) -> None:
+def test_a_forged_certificate_does_not_pass(project: Project) -> None:
     """Whoever can write the folder cannot make a refuted claim pass."""
     path = project(PASSING, REFUTED, top="cache = true")
     cached(path)
     refuted, proved = kept(path, "refuted"), kept(path, "proved")
     forged = json.loads(proved.read_text())
-    forged["claim"] = json.loads(refuted.read_text())["claim"]
-    for key in ("bound", "bound_hex"):
-        forged["proof"][key] = {"bound": 0.01, "bound_hex": (0.01).hex()}[key]
-    refuted.write_text(json.dumps(forged))
-    certificate = str(proved).replace(".result.json", ".certificate.json")
-    target = Path(str(refuted).replace(".result.json", ".certificate.json"))
-    target.write_bytes(Path(certificate).read_bytes())
+    forged["predicate"]["claim"] = json.loads(refuted.read_text())["claim"]
+    guarantee = forged["predicate"]["guarantee"]
+    for key, value in (("value", 0.01), ("worst_case", 0.01), ("limit", 0.04)):
+        guarantee |= {key: value, f"{key}_hex": value.hex()}
+    target = Path(str(refuted).replace("result", "certificate"))
+    target.write_text(json.dumps(sealed(forged)))
     outcomes = [entry.outcome for entry in run(read(path))]
     assert outcomes == ["proved", "refuted"]
 
@@ -156,10 +213,7 @@ def test_a_result_of_files_read_in_another_way_does_not_count(project: Project) 
     cached(path)
     project(PASSING.replace("0.06", "9"), top="cache = 'plain'")
     cached(path)
-    (target,), (source,) = ((path.parent / f).glob("*.result.json") for f in ("other", "plain"))
-    for kind in (".result.json", ".certificate.json"):
-        to, of = (Path(str(p).replace(".result.json", kind)) for p in (target, source))
-        to.write_bytes(of.read_bytes())
+    kept(path, "proved", "other").write_bytes(kept(path, "proved", "plain").read_bytes())
     project(mapped.replace("0.06", "9"), top="cache = 'other'")
     assert cached(path) == [False]
     assert cached(path) == [True]

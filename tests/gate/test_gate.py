@@ -61,7 +61,7 @@ def test_every_report_of_a_run(project: Project, tmp_path: Path) -> None:
     assert lines[3:] == ["", "3 claims: 1 proved, 1 refuted, 1 inconclusive"]
 
     junit = paths[0].read_text()
-    check_junit(junit)
+    check_junit(junit.read_text())
     cases = {case.get("name"): case for case in ET.fromstring(junit).iter("testcase")}  # noqa: S314
     assert cases.keys() == {"everywhere", "too strict", "no budget"}
     assert cases["everywhere"].find("failure") is None
@@ -194,3 +194,32 @@ def test_other_outputs_are_compared(project: Project) -> None:
         ).exit_code
         == 1
     )
+
+
+def test_a_bug_in_one_claim_leaves_the_others(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, junit = project(PASSING, REFUTED), tmp_path / "junit.xml"
+    original = verify
+
+    def broken(*arguments: object, **options: object) -> object:
+        claim = arguments[2]
+        if claim.tolerance == 0.06:
+            raise AssertionError("shapes do not fit")
+        return original(*arguments, **options)
+
+    monkeypatch.setattr("simcert.verification.verify", broken)
+    result = gate("--config", path, "--junit", junit)
+    assert result.exit_code == 2
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:2]] == ["ERROR", "REFUTED"]
+    assert "internal error: AssertionError: shapes do not fit" in lines[0]
+    check_junit(junit.read_text())
+
+
+@pytest.mark.parametrize("confidence", ["1e-300", "0.0", "1.0"])
+def test_a_confidence_that_leaves_no_doubt_or_no_belief(project: Project, confidence: str) -> None:
+    claim = f"  {{ tolerance = 0.1, max_violation = 0.5, confidence = {confidence} }},\n"
+    result = gate("--config", project(claim))
+    assert result.exit_code == 2
+    assert "the confidence must lie between 0 and 1" in result.stdout

@@ -76,7 +76,7 @@ def test_the_step_of_the_action(project: Project, claims: tuple[str, ...], statu
     check_junit((folder / hostile / "junit.xml").read_text())
     check_sarif((folder / defaults["sarif"]).read_text())
     assert summary.read_text().startswith("## ")
-    assert list((folder / hostile).glob("*.result.json"))
+    assert list((folder / hostile).glob("*.json"))
 
 
 def test_the_action_installs_what_it_lies_in() -> None:
