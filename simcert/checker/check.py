@@ -96,6 +96,7 @@ def check(
     *,
     key: str | Path | None = None,
     resample: bool = False,
+    seed: int | None = None,
     exact: int | Literal["all"] = 0,
     told: Callable[[Step], None] | None = None,
 ) -> Report:
@@ -107,6 +108,8 @@ def check(
         compressed: path of the compressed network.
         key: Ed25519 public key (PEM) that the certificate must be signed with.
         resample: draw again from the seeds and run both files on the draws.
+        seed: draw as often with this one too. Whoever made the certificate chose its seed, perhaps
+            for what it draws, and does not know this one.
         exact: how many proved leaves to do once more in exact arithmetic.
         told: is told about each step when it is done.
     """
@@ -116,6 +119,7 @@ def check(
         Path(compressed),
         None if key is None else Path(key),
         resample,
+        seed,
         exact,
     )
     steps: list[Step] = []
@@ -138,7 +142,7 @@ def check(
             told(step)
         if not holds:
             return Report(tuple(steps), "", "", cannot)
-    return Report(tuple(steps), run.claim.sentence(), run.guarantee["kind"], cannot=False)
+    return Report(tuple(steps), run.confirmed(), run.guarantee["kind"], cannot=False)
 
 
 class _Check:
@@ -169,9 +173,11 @@ class _Check:
         compressed: Path,
         key: Path | None,
         resample: bool,
+        seed: int | None,
         exact: int | Literal["all"],
     ) -> None:
         self.path, self.key, self.resample, self.exact = certificate, key, resample, exact
+        self.seed = seed
         self.files = original, compressed
         self.networks = None
         self.unreadable = ""
@@ -199,10 +205,22 @@ class _Check:
             steps.append(("proved leaves, in exact arithmetic", self.check_exactly))
         steps += [
             ("the draws show what is stated", self.check_draws),
+            *([] if self.seed is None else [("so do draws of another seed", self.check_seed)]),
             ("each kind of guarantee has no more than its share", self.check_added),
             ("the witness is one", self.check_witness),
         ]
         return steps
+
+    def confirmed(self) -> str:
+        """Return what the check confirms, and which draws it rests on."""
+        sentence, sampling = self.claim.sentence(), self.predicate["sampling"]
+        if sampling is None or sampling["plan"]["method"] == "exhaustive":
+            return sentence
+        if self.seed is None:
+            return (
+                f"{sentence}, if seed {sampling['plan']['seed']} was not chosen for what it draws"
+            )
+        return f"{sentence}, by draws of seed {self.seed} too"
 
     # -- the document ------------------------------------------------------------------------
 
@@ -524,7 +542,7 @@ class _Check:
         statistics.check_counts(sampling)
         if sampling["violation_upper_hex"] != self.guarantee["value_hex"]:
             raise CheckError("the bound of the draws is not the one that is compared")
-        masses = [m if d else Fraction(0) for m, d in self._undecided()]
+        masses = self._drawn_masses()
         tickets = Tickets.of(self.content, masses)
         if not self.resample:
             shown = self._check_counts(sampling, tickets, masses, None)
@@ -546,6 +564,42 @@ class _Check:
         shown = self._check_counts(sampling, tickets, masses, found[-1])
         return f"{shown}; drawn again and run"
 
+    def check_seed(self) -> str:
+        """The claim's p, not the stated bound, has to follow: other draws show another bound."""
+        sampling = self.predicate["sampling"]
+        if sampling is None or sampling["plan"]["method"] == "exhaustive":
+            return "nothing rests on a seed"
+        masses = self._drawn_masses()
+        limit = document.number(self.guarantee["limit_hex"])
+        tickets = Tickets.of(self.content, masses)
+        drawn = sampling | {"plan": sampling["plan"] | {"seed": self.seed}}
+        alone, *_ = draws.divergences(
+            drawn,
+            tickets,
+            self.tree.undecided,
+            self.claim,
+            self.runners,
+            self.interface.input_type,
+        )
+        violating = ~(alone.divergences[: sampling["samples"]] <= self.claim.tolerance)
+        counted = drawn | {"violations": int(violating.sum())}
+        certain = self._certain(masses, limit)
+        shown = statistics.check_bound(counted, tickets, self.tree.undecided, certain)
+        return f"seed {self.seed}: {shown}, of P(d > ε) ≤ {limit}"
+
+    def _drawn_masses(self) -> list[Fraction]:
+        """Return the mass of each undecided leaf that is drawn from, 0 for the others."""
+        return [m if d else Fraction(0) for m, d in self._undecided()]
+
+    def _certain(self, masses: list[Fraction], allowed: float) -> statistics.Certain:
+        """Return what holds without draws, and what they have to show."""
+        return statistics.Certain(
+            sum(masses, Fraction(0)),
+            self.violated + self.integrated,
+            0.0 if self.drawn.all() else self.claim.tolerance,
+            allowed,
+        )
+
     def _check_counts(
         self,
         sampling: dict[str, Any],
@@ -557,12 +611,7 @@ class _Check:
         violating = None
         if found is not None:
             violating = draws.recount(sampling, tickets, found, self.claim.tolerance)
-        certain = statistics.Certain(
-            sum(masses, Fraction(0)),
-            self.violated + self.integrated,
-            0.0 if self.drawn.all() else self.claim.tolerance,
-            self.allowed,
-        )
+        certain = self._certain(masses, self.allowed)
         leaves = self.tree.undecided
         shown = statistics.check_bound(sampling, tickets, leaves, certain, violating)
         spread.check(sampling, tickets, certain, self.claim, found)

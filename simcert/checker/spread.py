@@ -167,7 +167,8 @@ def _check_quantile(
         raise CheckError(f"{what} is less than what other leaves may reach")
     left = (1 - Fraction(level)) * (1 + _CLOSE) - certain.violating
     if left >= certain.undecided:
-        if (n, rank) != (0, None) and plan["method"] != "exhaustive":
+        clear = 1 - Fraction(level) - certain.violating > certain.undecided
+        if (n, rank) != (0, None) and plan["method"] != "exhaustive" and clear:
             raise CheckError(f"{what} needs no draws")
         return
     tail = left / tickets.weight

@@ -1,6 +1,7 @@
 """``simcert check``: a certificate, independently re-established."""
 
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Any, Literal
@@ -29,12 +30,30 @@ class _Count(click.ParamType[int | Literal["all"]]):
         return int(value)
 
 
+class _Seed(click.ParamType[int]):
+    """A whole number, or one that nobody knew before."""
+
+    name = "N|random"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if value == "random":
+            return secrets.randbits(63)
+        if not str(value).isdecimal() or len(str(value)) > 18:
+            self.fail(f"{value!r}: write a whole number, or random", param, ctx)
+        return int(value)
+
+
 @click.command(epilog="Exit status: 0 confirmed, 1 a step fails, 2 error, 3 cannot be checked.")
 @click.argument("certificate", type=_FILE)
 @click.option("--original", type=_FILE, required=True, help="The original network.")
 @click.option("--compressed", type=_FILE, required=True, help="The compressed network.")
 @click.option("--key", type=_FILE, help="Ed25519 public key (PEM) that must have signed.")
 @click.option("--resample", is_flag=True, help="Draw again from the seeds and run both files.")
+@click.option(
+    "--seed",
+    type=_Seed(),
+    help="Draw with this seed too, which the certificate's maker did not know.",
+)
 @click.option(
     "--exact", type=_Count(), default=0, help="Proved leaves to redo in exact arithmetic."
 )
@@ -44,6 +63,7 @@ def check(
     compressed: Path,
     key: Path | None,
     resample: bool,
+    seed: int | None,
     exact: int | Literal["all"],
 ) -> None:
     """Re-establish what CERTIFICATE says, from its evidence and the two files.
@@ -65,6 +85,7 @@ def check(
         compressed,
         key=key,
         resample=resample,
+        seed=seed,
         exact=exact,
         told=told,
     )
