@@ -75,7 +75,8 @@ class Roundoff:
         error = self.gamma * magnitude + self.flushed
         error = error + (2 * FLOAT32_SMALLEST * self.terms) * largest
         for operand, factor, power, count in self.noise:
-            largest = operands[operand].magnitude.unflatten(1, (count, -1)).amax(2)
+            largest = operands[operand].magnitude
+            largest = largest.reshape(len(largest), count, -1).amax(2)
             largest = largest.repeat_interleave(magnitude.shape[1] // count, dim=1)
             # Sums of such numbers do not overflow either.
             usual = largest ** max(power, 1) < FLOAT32_USUAL

@@ -65,7 +65,10 @@ _GAIN = 0.95
 _REFINING = 0.6
 """Of the time for a box of a wide network: when the last of its inner neurons is bounded."""
 
-_SINGLE = 1 / 16
+_BLOCKS = {"f": 1, "g": 1, "delta": 3}
+"""What is bounded at a node, in this order, and how many blocks of coefficients a row has there."""
+
+_SINGLE = 1 / 32
 """What a multiplication of a convolution costs in single precision."""
 
 _STEP = 4
@@ -134,7 +137,8 @@ class _Batch:
 
     ``lost`` (B,) are the boxes on which a number may be undefined, or overflow in float32.
     ``tracked`` is the last node whose difference is worth a block of its own, ``enough`` the time
-    after which no more neurons are bounded symbolically.
+    after which no more neurons are bounded symbolically, ``unsettled`` which part of a tensor was
+    to be, the last time.
     """
 
     box: Interval
@@ -147,6 +151,7 @@ class _Batch:
     f: list[Any] = field(default_factory=list)
     g: list[Any] = field(default_factory=list)
     dual: list[Any] = field(default_factory=list)
+    unsettled: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_BLOCKS, 1.0))
     lost: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -456,15 +461,16 @@ class Propagator:
     ) -> tuple[Tensor, Tensor]:
         """Return box and number of the elements that are bounded symbolically, within the work.
 
-        What is left of it is shared evenly among the tensors that are still to come.
+        What is left of it is shared among this tensor and those that are still to come, as what
+        they would take if as many of their elements are unsettled as lately.
         """
         boxes, elements = wanted.nonzero(as_tuple=True)
         if math.isinf(batch.work):
             return boxes, elements
-        each = 2.0 * self._costs[index] * (3 if block == "delta" else 1)
-        each *= 1 + _STEP * self._steps
-        to_come = sum(2 + (node <= batch.tracked) for node in self._refined if node >= index)
-        count = int(batch.work / (to_come * each))
+        each = 2.0 * self._costs[index] * _BLOCKS[block] * (1 + _STEP * self._steps)
+        batch.unsettled[block] = len(boxes) / wanted.numel()
+        to_come = max(self._to_come(index, block, batch) * len(batch.box.lower), each)
+        count = int(batch.work / to_come * len(boxes))
         if count < len(boxes):
             width = (interval.upper - interval.lower)[boxes, elements]
             widest = torch.sort(width.nan_to_num(posinf=math.inf), descending=True, stable=True)
@@ -472,6 +478,21 @@ class Propagator:
             boxes, elements = boxes[kept], elements[kept]
         batch.work -= each * len(boxes)
         return boxes, elements
+
+    def _to_come(self, index: int, block: str, batch: _Batch) -> float:
+        """Return the work that one box may take from a block of a node on."""
+        total, names = 0.0, list(_BLOCKS)
+        late = names[names.index(block) :]
+        for node in range(index, len(self._layers)):
+            if node in self._refined:
+                each = 2.0 * self._costs[node] * (1 + _STEP * self._steps)
+                rows = sum(
+                    _BLOCKS[name] * batch.unsettled[name]
+                    for name in (late if node == index else names)
+                    if name != "delta" or node <= batch.tracked
+                )
+                total += each * self._layers[node].node.size * rows
+        return total
 
     def _pick(
         self, index: int, block: str, box: Tensor, element: Tensor, batch: _Batch
@@ -744,7 +765,8 @@ def _is_dual(blocks: Blocks) -> bool:
 def _costs(dual: DualProgram, *, single: bool) -> list[float]:
     """Return about how many multiplications carry a row from each node to the input.
 
-    Those of convolutions in single precision count in part.
+    Those of convolutions in single precision count in part. Products of tensors have no compiled
+    loops.
     """
     total, costs = 0.0, []
     for node in dual.nodes:
@@ -752,7 +774,7 @@ def _costs(dual: DualProgram, *, single: bool) -> list[float]:
         for linear in (linear for step in steps for linear in step.maps):
             faster = single and isinstance(linear, Convolution)
             total += work_of(linear) * (_SINGLE if faster else 1.0)
-        total += 4 * node.size
+        total += (8 if isinstance(node.f or node.g, Product) else 1) * node.size
         costs.append(total)
     return costs
 
