@@ -42,27 +42,43 @@ _HUGE = 1e150
 class Roundoff:
     """What a float32 runtime may be off by in one step: γ (Σ |W||x| + |bias|) + flushed.
 
-    ``terms`` bounds the products of one sum. Where subnormals are flushed to zero, each product
-    and each partial sum loses at most 2^-126, a weight |x| · 2^-126 and an operand |W| · 2^-126;
-    ``flushed`` (size,) is all but the part with |x|. The step's noise is added.
+    Where subnormals are flushed to zero, each product and each partial sum loses at most 2^-126, a
+    weight |x| · 2^-126 and an operand |W| · 2^-126, all the more where the sum is held as a smaller
+    multiple of itself: see :class:`~simcert.model.program.Held`. The step's noise is added.
+
+    Attributes:
+        gamma: γ of the products of one sum.
+        flushed: (size,) what is lost, but for the part with |x|.
+        flushed_weight: (size,) what is lost per unit of the largest |x|.
+        largest: (size,) what Σ |W||x| + |bias| must stay below.
+        noise: of the step.
     """
 
     gamma: float
-    terms: int
     flushed: Tensor
+    flushed_weight: Tensor
+    largest: Tensor
     noise: tuple[Noise, ...] = ()
 
     @classmethod
-    def of(
-        cls, absolute: Sequence[LinearMap], bias: Tensor, noise: tuple[Noise, ...] = ()
-    ) -> Roundoff:
-        """Return it for a step with the given |W|, bias and noise."""
+    def of(cls, absolute: Sequence[LinearMap], bias: Tensor, step: Affine) -> Roundoff:
+        """Return it for a step with the given |W| and bias, on their device."""
         terms = sum(linear.terms for linear in absolute) + FLOAT32_EXTRA
-        sizes = torch.full_like(bias, 2.0 * terms)
+        weights = torch.zeros_like(bias)
         for linear in absolute:
-            sizes += linear.forward(bias.new_ones(linear.inputs))
-        flushed = 2 * FLOAT32_SMALLEST * sizes
-        return cls(gamma(terms, FLOAT32_ROUNDOFF), terms, flushed, noise)
+            weights += linear.forward(bias.new_ones(linear.inputs))
+        least, greatest = (end.to(bias.device).expand_as(bias) for end in step.held)
+        lost = 2 * FLOAT32_SMALLEST / least
+        # Weights that a runtime computes overflow whatever they are multiplied with.
+        fits = weights * greatest < FLOAT32_LARGEST
+        largest = torch.where(fits, FLOAT32_LARGEST / greatest, 0.0)
+        return cls(
+            gamma(terms, FLOAT32_ROUNDOFF),
+            lost * (weights + 2.0 * terms),
+            lost * terms,
+            largest,
+            step.noise,
+        )
 
     def error(self, magnitude: Tensor, operands: Sequence[Interval]) -> Tensor:
         """Return the error (B, size), infinite where a sum may overflow.
@@ -73,7 +89,7 @@ class Roundoff:
         """
         largest = sum(operand.magnitude.amax(1, keepdim=True) for operand in operands)
         error = self.gamma * magnitude + self.flushed
-        error = error + (2 * FLOAT32_SMALLEST * self.terms) * largest
+        error = error + self.flushed_weight * largest
         for operand, factor, power, count in self.noise:
             largest = operands[operand].magnitude
             largest = largest.reshape(len(largest), count, -1).amax(2)
@@ -81,7 +97,7 @@ class Roundoff:
             # Sums of such numbers do not overflow either.
             usual = largest ** max(power, 1) < FLOAT32_USUAL
             error = error + torch.where(usual, factor * largest**power, torch.inf)
-        return torch.where(magnitude < FLOAT32_LARGEST, error * (1 + 2.0**-40), torch.inf)
+        return torch.where(magnitude < self.largest, error * (1 + 2.0**-40), torch.inf)
 
 
 class AffineRule:
@@ -108,7 +124,7 @@ class AffineRule:
         self.gamma = _gamma(self.maps, len(step.bias), depth)
         self.roundoff: Roundoff | None = None
         if float32 and step.rounds:
-            self.roundoff = Roundoff.of(self.absolute, self.bias, step.noise)
+            self.roundoff = Roundoff.of(self.absolute, self.bias, step)
 
     def forward(self, operands: Sequence[Interval]) -> tuple[Interval, Rounding]:
         """Return the interval (B, size) and the rounding."""

@@ -349,7 +349,8 @@ class Propagator:
     def _without_lost(self, node: DualNode, batch: _Batch) -> Triple:
         """Give up what follows on a number that may be undefined, or in float32 may overflow.
 
-        NaN goes through all operators: no weight of 0 mends it.
+        NaN goes through all operators: no weight of 0 mends it. Nor do networks that are NaN at one
+        input agree there, even one and the same network twice.
         """
         a, b, delta = batch.triples[-1]
         lost = batch.lost
@@ -362,8 +363,7 @@ class Propagator:
         batch.lost = lost
         batch.underflow.masked_fill_(lost, torch.inf)
         lost = lost[:, None]
-        delta = delta if self._same else _unknown_where(lost, delta)
-        return Triple(_unknown_where(lost, a), _unknown_where(lost, b), delta)
+        return Triple(*(_unknown_where(lost, x) for x in (a, b, delta)))
 
     def _is_safe(self, step: Step | None, operands: Sequence[int]) -> bool:
         """Whether a number that has no bound is nevertheless one.

@@ -28,6 +28,7 @@ import numpy as np
 
 from simcert.checker import quantisers
 from simcert.checker.align import PairNode, pair_up
+from simcert.checker.association import multiples_held
 from simcert.checker.codes import quantised_inputs
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.interval import SMALL, Bool, Float, Interval, gamma
@@ -116,6 +117,10 @@ class Pair:
         self.batch = max(1, min(_BATCH, _BATCH_NUMBERS // sum(node.size for node in self.nodes)))
         check_growth([node.f for node in self.nodes], [node.f_operands for node in self.nodes])
         check_growth([node.g for node in self.nodes], [node.g_operands for node in self.nodes])
+        self._held = {
+            "f": multiples_held([n.f for n in self.nodes], [n.f_operands for n in self.nodes]),
+            "g": multiples_held([n.g for n in self.nodes], [n.g_operands for n in self.nodes]),
+        }
         self._f = [self._rule(node.f) for node in self.nodes]
         self._g = [self._rule(node.g) for node in self.nodes]
         self._difference = [self._difference_rule(node) for node in self.nodes]
@@ -286,7 +291,7 @@ class Pair:
         else:
             x, found, size = known((self._g if compressed else self._f)[index]).interval(operands)
             if self.setting.float32 and isinstance(step, Affine):
-                error = runtime_error(step, size, operands)
+                error = runtime_error(step, size, operands, known(self._held[side][index]))
                 x, found, layer.error = x.widened(error), found + error, layer.error + error
             noise = self.setting.lift(found)
         if compressed:

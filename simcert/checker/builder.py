@@ -207,9 +207,12 @@ class Builder:
         rounded: str = "",
         bias_size: Float | None = None,
         noise: tuple[Noise, ...] = (),
+        held: Sequence[float] = (),
         unrounded: bool = False,
     ) -> Traced:
         """Append Σ maps · operands + bias; see ``Affine``.
+
+        Besides the sums themselves a runtime may hold the multiples ``held`` of them.
 
         A bias that float32 does not hold, as a product that DequantizeLinear makes of constants, a
         runtime rounds, also where it is only moved; not if it is ``unrounded``.
@@ -226,6 +229,7 @@ class Builder:
             terms,
             self.name,
             noise,
+            (min(1.0, *held, 1.0), max(1.0, *held, 1.0)),
         )
         _check_sizes(step)
         return self._append(step, shape)
@@ -334,16 +338,22 @@ class Builder:
             unrounded=unrounded,
         )
 
-    def scale(self, x: Traced, factor: Constant, terms: int = 1, rounded: str = "") -> Traced:
+    def scale(
+        self,
+        x: Traced,
+        factor: Constant,
+        terms: int = 1,
+        rounded: str = "",
+        held: Sequence[float] = (),
+    ) -> Traced:
         """Append x · factor."""
         shape = shape_of(x, factor)
         weight = spread(factor, shape)
         source, moved = self.move(x, np.broadcast_to(x.index, shape))
         only_signs = not rounded and bool((np.abs(weight) == 1).all())
-        scaled = moved.with_weight(weight)
-        return self.affine(
-            [(source, scaled)], None, shape, terms=0 if only_signs else terms, rounded=rounded
-        )
+        scaled = [(source, moved.with_weight(weight))]
+        terms = 0 if only_signs else terms
+        return self.affine(scaled, None, shape, terms=terms, rounded=rounded, held=held)
 
     def maximum(self, a: Value, b: Value, *, unrounded: bool = False) -> Traced:
         """Append max(a, b) = b + relu(a − b)."""

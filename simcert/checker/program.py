@@ -61,6 +61,8 @@ class Affine:
             flushes a subnormal number, None where elements are only moved.
         name: of the node in the file.
         noise: what the formula that a runtime takes for an operator is off by besides.
+        held: the least and the greatest multiple of the sums that a runtime may hold in their place
+            (α of Gemm comes last, a mean is a sum first); see ``association``.
     """
 
     operands: tuple[int, ...]
@@ -71,6 +73,7 @@ class Affine:
     terms: int | None = None
     name: str = ""
     noise: tuple[Noise, ...] = ()
+    held: tuple[float, float] = (1.0, 1.0)
 
     @property
     def size(self) -> int:

@@ -121,10 +121,14 @@ class Quantizer:
         return (lower < low) & (upper > low) | (lower < high) & (upper > high)
 
     def roundoff(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-        """The quotient and the product with s are rounded; the code is exact."""
+        """The quotient and the product with s are rounded; the code is exact.
+
+        Nothing is known where s is subnormal: a runtime may flush it and divide by zero.
+        """
         size = torch.maximum(lower.abs(), upper.abs())
         limits = torch.maximum(self.least.abs(), self.greatest.abs()) * self.scale
-        return 4 * _FLOAT32 * size + 2.0**-126, 2 * _FLOAT32 * limits + 2.0**-126
+        error = (2 * _FLOAT32 * limits + 2.0**-126).masked_fill(self.scale < 2.0**-126, torch.inf)
+        return 4 * _FLOAT32 * size + 2.0**-126, error
 
     def _parts(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.scale, self.least, self.greatest

@@ -6,6 +6,8 @@ is exponentials, sums, reciprocals and products. So there are few things to boun
 difference. A step's index is the index of the (flat) tensor that it makes; step 0 is the input.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -40,6 +42,36 @@ class Noise(NamedTuple):
     parts: int = 1
 
 
+class Held(NamedTuple):
+    """What multiples of its sums a runtime may hold in the place of a step's, (size,) or (1,).
+
+    Gemm is α (A B), a mean is a sum first, a scale behind a convolution may be folded into its
+    weights. What is held as t times the step's sum overflows where t times its products do, and
+    what it loses to underflow is 1/t times as much of the sum.
+
+    Attributes:
+        least: least |t|, at most 1.
+        greatest: greatest |t|, at least 1; infinite where a runtime may divide by zero.
+    """
+
+    least: Tensor
+    greatest: Tensor
+
+    @classmethod
+    def at(cls, *multiples: float) -> Held:
+        """Return it for 1 and these multiples, the same for all elements; 0 is never held."""
+        sizes = [1.0, *(abs(t) for t in multiples if t)]
+        return cls(*(torch.tensor([t], dtype=torch.float64) for t in (min(sizes), max(sizes))))
+
+    def times(self, other: Held) -> Held:
+        """Return it for all products of two multiples."""
+        return Held(self.least * other.least, self.greatest * other.greatest)
+
+
+AS_IS = Held.at()
+"""The sums of a step as it is written."""
+
+
 @dataclass(frozen=True)
 class Affine:
     """The sum of linear maps of earlier tensors, plus a bias (size,).
@@ -57,6 +89,9 @@ class Affine:
 
     ``softmax`` (groups, n) says that the result is the softmax of the second operand over these
     groups of its elements, one group after the other; its map is zero.
+
+    ``held`` says in what multiples a runtime may hold the sums: by the operator itself, until
+    :mod:`simcert.model.association` adds what the steps around it allow.
     """
 
     operands: tuple[int, ...]
@@ -67,6 +102,7 @@ class Affine:
     rounds: bool = True
     noise: tuple[Noise, ...] = ()
     softmax: Tensor | None = None
+    held: Held = AS_IS
 
     @property
     def size(self) -> int:

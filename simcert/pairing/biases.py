@@ -34,7 +34,8 @@ def unmerged(own: Program, other: Program) -> Program:
         if isinstance(step, Affine) and not only_adds(step) and _take(step.bias, biases):
             unbiased = _append(steps, replace(step, bias=torch.zeros_like(step.bias)))
             identity = Selection(torch.arange(step.size), step.size)
-            step = Affine((unbiased,), (identity,), step.bias, step.label, step.computed)
+            added = Affine((unbiased,), (identity,), step.bias, step.label, step.computed)
+            step = replace(added, held=step.held)
         numbers[number] = _append(steps, step)
     if numbers[len(own.steps) - 1] < len(steps) - 1:  # a copy, but the output comes last
         steps.append(renumbered(own.steps[-1], numbers))
@@ -71,6 +72,8 @@ def are_equal(left: Affine, right: Affine) -> bool:
     """Whether two steps compute the same, with the same errors of a float32 runtime."""
     fields = ("operands", "computed", "rounds", "noise")
     if any(getattr(left, name) != getattr(right, name) for name in fields):
+        return False
+    if not all(torch.equal(a, b) for a, b in zip(left.held, right.held, strict=True)):
         return False
     return torch.equal(left.bias, right.bias) and all(
         isinstance(a.minus(b), Zero) for a, b in zip(left.maps, right.maps, strict=True)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simcert.functions import Clip, DynamicQuantizer, Identity, Quantizer, Rectifier
+from simcert.model.association import associated
 from simcert.model.linear import LinearMap
 from simcert.model.program import Affine, Input, Product, Program, Relu, Step, Univariate
 from simcert.pairing.biases import unmerged
@@ -80,6 +81,7 @@ def align(f: Program, g: Program) -> DualProgram:
     f, g = by_branch(f), by_branch(g)
     f, g = unmerged(f, g), unmerged(g, f)
     f, g = _ended_alike(f, g), _ended_alike(g, f)
+    f, g = associated(f), associated(g)
     matches = _longest_common_subsequence(
         [_kind(step) for step in f.steps[1:-1]], [_kind(step) for step in g.steps[1:-1]]
     )

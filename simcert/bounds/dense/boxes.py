@@ -73,7 +73,7 @@ def _compiled_from(sources: str) -> Callable[..., None]:
                 underflow += forward(layers, k, known, work)
                 if layers.float32 and (np.isinf(underflow) or overflows(after, size)):
                     underflow = np.inf  # no linear bound either
-                    forget(after, size, layers.equal)
+                    forget(after, size)
                 if layers.refined[k]:
                     own = inherited[b, :, used : used + size]
                     inherit(own, work.passed, after)

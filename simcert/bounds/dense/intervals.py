@@ -121,10 +121,11 @@ def _bound(
     if present:  # products may underflow, unless the operand is zero everywhere
         error = error + (4 * width + 16) * SMALLEST
     radius = radius + error * 2.0
-    if part < 2 and layers.roundoff[part, k, 0] > 0:
-        flushed = load(layers.flushed, at) + layers.roundoff[part, k, 1] * largest
-        runtime = (size * layers.roundoff[part, k, 0] + flushed) * (1 + 2.0**-40)
-        runtime = where_less(size, spread(FLOAT32_LARGEST), runtime, spread(np.inf))
+    if part < 2 and layers.roundoff[part, k] > 0:
+        apart = (part * layers.biases.shape[1] + k) * 2 * width + i
+        flushed = load(layers.flushed, apart) + load(layers.flushed, apart + width) * largest
+        runtime = (size * layers.roundoff[part, k] + flushed) * (1 + 2.0**-40)
+        runtime = where_less(size, load(layers.largest, at), runtime, spread(np.inf))
         radius, error = radius + runtime, error + runtime
     if part == 2 and not layers.exact[k]:
         errors = load(known.errors, own - 2 * width) + load(known.errors, own - width)
@@ -205,7 +206,7 @@ def overflows(bounds: Float, size: int) -> bool:
 
 
 @inner
-def forget(bounds: Float, size: int, equal: bool) -> None:
+def forget(bounds: Float, size: int) -> None:
     """Give up what follows on a number that may overflow: NaN goes through all operators."""
-    for part in range(2 if equal else 3):
+    for part in range(3):
         bounds[part, :size], bounds[3 + part, :size] = -np.inf, np.inf

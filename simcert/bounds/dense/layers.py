@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from simcert.bounds.affine import AffineDualRule, AffineRule
 from simcert.bounds.dense.lanes import WIDTH
 from simcert.bounds.propagator import is_equal, keeps_inputs_apart
-from simcert.bounds.rounding import FLOAT32_SMALLEST, gamma
+from simcert.bounds.rounding import gamma
 from simcert.model.linear import Dense, Diagonal, Selection
 from simcert.model.program import Affine, Input, Relu, Step
 from simcert.pairing import DualNode, DualProgram
@@ -31,9 +31,11 @@ class Layers(NamedTuple):
         biases: (3, L, N) likewise.
         bias_sizes: (L, N) what the rounding of δ's bias is relative to.
         gammas: (2, L) rounding of a layer alone, and of the difference.
-        roundoff: (2, L, 2) what a float32 runtime's rounding in either network is: γ of the
-            absolute products, and what flushing loses of the largest operand; 0 over the reals.
-        flushed: (2, L, N) the rest of what flushing subnormals may lose.
+        roundoff: (2, L) what a float32 runtime's rounding in either network is: γ of the absolute
+            products; 0 over the reals.
+        flushed: (2, L, 2, N) what flushing subnormals may lose, and what per unit of the largest
+            operand.
+        largest: (2, L, N) what sums of absolute products must stay below.
         exact: (L,) whether the differences are of the files' own numbers.
         relus: (L,) whether a rectifier follows.
         refined: (L,) where symbolic bounds may improve on intervals.
@@ -51,6 +53,7 @@ class Layers(NamedTuple):
     gammas: Float
     roundoff: Float
     flushed: Float
+    largest: Float
     exact: NDArray[np.bool_]
     relus: NDArray[np.bool_]
     refined: NDArray[np.bool_]
@@ -89,7 +92,8 @@ def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
     count, width = len(affine), -(-max(node.size for node in nodes) // WIDTH) * WIDTH
     weights, biases = np.zeros((3, count, width, width)), np.zeros((3, count, width))
     bias_sizes, gammas = np.zeros((count, width)), np.zeros((2, count))
-    roundoff, flushed = np.zeros((2, count, 2)), np.zeros((2, count, width))
+    roundoff, flushed = np.zeros((2, count)), np.zeros((2, count, 2, width))
+    largest = np.full((2, count, width), np.inf)
     exact = np.zeros(count, dtype=bool)
     for index, node in enumerate(affine):
         steps = [step for step in (node.f, node.g) if isinstance(step, Affine)]
@@ -107,8 +111,10 @@ def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
         exact[index] = rule.exact
         for part, own in enumerate((f.roundoff, g.roundoff)):
             if own is not None:
-                roundoff[part, index] = own.gamma, 2 * FLOAT32_SMALLEST * own.terms
-                flushed[part, index, : node.size] = own.flushed.numpy()
+                roundoff[part, index] = own.gamma
+                for place, lost in enumerate((own.flushed, own.flushed_weight)):
+                    flushed[part, index, place, : node.size] = lost.numpy()
+                largest[part, index, : node.size] = own.largest.numpy()
     independent = [keeps_inputs_apart(node) for node in affine]
     refined = [relu and not all(independent[:index]) for index, relu in enumerate(relus)]
     return Layers(
@@ -119,6 +125,7 @@ def layers_of(dual: DualProgram, *, float32: bool = False) -> Layers | None:
         gammas,
         roundoff,
         flushed,
+        largest,
         exact,
         np.array(relus),
         np.array(refined),

@@ -23,6 +23,9 @@ from simcert.checker.operators.scales import scaled
 
 _EPSILON = float(np.float32(1e-5))
 
+KERNEL = 2.0**-32
+"""Sums of codes, up to 2^31, wait for a scale that may underflow: so they may be held."""
+
 
 def _sum(builder: Builder, node: Node, operands: Operands) -> Value:
     terms = present(node, operands)
@@ -53,7 +56,12 @@ def _divide(builder: Builder, node: Node, operands: Operands) -> Value:
     x, divisor = traced(node, operands), weights(node, operands, 1)
     if not divisor.all():
         raise node.refused("by zero")
-    return builder.scale(x, 1.0 / divisor, rounded=inexact(divisor))
+    return builder.scale(x, 1.0 / divisor, rounded=inexact(divisor), held=_divided_by(divisor))
+
+
+def _divided_by(divisor: Constant) -> list[float]:
+    """Return how quotients may be held: a runtime may flush a subnormal divisor to zero."""
+    return [math.inf] if (np.abs(divisor) < 2.0**-126).any() else []
 
 
 def _negate(builder: Builder, node: Node, operands: Operands) -> Value:
@@ -73,7 +81,12 @@ def _gemm(builder: Builder, node: Node, operands: Operands) -> Value:
     rounded = "" if alpha == beta == 1 else digest(weight, bias, alpha, beta)
     dense = Dense(np.ascontiguousarray(alpha * weight), outer=shape[0])
     return builder.affine(
-        [(builder.flat(x), dense)], beta * bias, shape, terms=dense.terms, rounded=rounded
+        [(builder.flat(x), dense)],
+        beta * bias,
+        shape,
+        terms=dense.terms,
+        rounded=rounded,
+        held=[1 / abs(factor) for factor in (alpha, beta) if factor],
     )
 
 
@@ -115,8 +128,9 @@ def product(
         raise node.refused(f"of shapes {x.shape} and {weight.shape}")
     dense = Dense(np.ascontiguousarray(weight.T), outer=math.prod(x.shape[:-1]))
     shape = (*x.shape[:-1], len(dense.weight))
-    terms = terms or dense.terms
-    return builder.affine([(builder.flat(x), dense)], None, shape, terms=terms, rounded=rounded)
+    held, terms = [KERNEL] if terms else [], terms or dense.terms
+    operands = [(builder.flat(x), dense)]
+    return builder.affine(operands, None, shape, terms=terms, rounded=rounded, held=held)
 
 
 def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:
@@ -131,6 +145,8 @@ def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:
     epsilon = node.real("epsilon", _EPSILON)
     if not (variance + epsilon > 0).all():
         raise node.refused("with a variance that is not positive")
+    if (np.abs(mean) >= 2.0**126).any():
+        raise node.refused("with a mean from which differences may overflow")
     factor = scale / np.sqrt(variance + epsilon)
     own = np.indices(x.shape)[1].reshape(-1)
     moved_by = mean * factor
@@ -142,6 +158,7 @@ def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:
         terms=1,
         rounded=digest(scale, shift, mean, variance, epsilon),
         bias_size=(np.abs(shift) + np.abs(moved_by))[own],
+        held=_divided_by(variance + epsilon),
     )
 
 

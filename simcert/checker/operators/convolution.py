@@ -9,6 +9,7 @@ import numpy as np
 from simcert.checker.builder import Builder, Traced, Value, spread
 from simcert.checker.linear import Convolution, Index
 from simcert.checker.onnxfile import Constant, Node
+from simcert.checker.operators.affine import KERNEL
 from simcert.checker.operators.operands import (
     LARGEST_WINDOWS,
     Operands,
@@ -69,8 +70,9 @@ def _appended(
     channels = np.zeros(len(weight)) if shift is None else spread(shift, (len(weight),))
     bias = np.repeat(channels, math.prod(linear.result[1:]))
     shape = 1, *linear.result
-    terms = terms or linear.terms
-    return builder.affine([(builder.flat(x), linear)], bias, shape, terms=terms, rounded=rounded)
+    held, terms = [KERNEL] if terms else [], terms or linear.terms
+    operands = [(builder.flat(x), linear)]
+    return builder.affine(operands, bias, shape, terms=terms, rounded=rounded, held=held)
 
 
 def _transposed(builder: Builder, node: Node, operands: Operands) -> Value:

@@ -139,8 +139,9 @@ def _integer_sum(builder: Builder, node: Node, operands: Operands) -> Value:
         builder.name = name
         along = [1] * shifted.ndim
         along[axis] = -1
-        if factor.size not in (1, shifted.shape[axis]):
-            raise node.refused(f"times scales of shape {factor.shape}")
+        one = read.index.ndim == 1  # of a vector and a matrix the sums are a vector
+        rank = shifted.ndim - 1 if one else max(read.index.ndim, shifted.ndim)
+        _check_factor(node, factor, rank, shifted.shape[axis])
         weight = shifted * factor.reshape(along if factor.size > 1 else [1] * shifted.ndim)
         rounded = digest(shifted, factor)
         if node.operator == "ConvInteger":
@@ -153,6 +154,19 @@ def _integer_sum(builder: Builder, node: Node, operands: Operands) -> Value:
         node.integer("group", 1)
         node.text("auto_pad", "NOTSET")
     return IntegerSum(x.step, x.index, finish, scale)
+
+
+def _check_factor(node: Node, factor: NDArray[np.float64], rank: int, channels: int) -> None:
+    """Require a factor of sums to be the same for all of a channel, and to leave their shape.
+
+    It is broadcast from the last axis on. Channels are the last axis of matrices, the second of
+    convolutions.
+    """
+    channel = 1 if node.operator == "ConvInteger" else rank - 1
+    shape = (1,) * (rank - factor.ndim) + factor.shape
+    fits = [n == 1 or (axis == channel and n == channels) for axis, n in enumerate(shape)]
+    if len(shape) != rank or not all(fits):
+        raise node.refused(f"times scales of shape {factor.shape}")
 
 
 def _own_zero(operands: Operands, x: DynamicCodes) -> bool:

@@ -54,7 +54,14 @@ def _mean(
     """Append the sums of elements of the step behind x, divided by ``count``."""
     linear = Gather(1.0 / count, groups, builder.size(x))
     rounded = inexact(count)
-    return builder.affine([(x.step, linear)], None, shape, terms=groups.shape[1], rounded=rounded)
+    return builder.affine(
+        [(x.step, linear)],
+        None,
+        shape,
+        terms=groups.shape[1],
+        rounded=rounded,
+        held=[float(count.max(initial=1.0))],  # the sum, before it is divided
+    )
 
 
 def _reduced(node: Node, operands: Operands, x: Traced) -> tuple[Index, tuple[int, ...]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from simcert.checker.association import Held
 from simcert.checker.interval import Float, Interval, gamma
 from simcert.checker.linear import LinearMap
 from simcert.checker.program import Affine
@@ -70,7 +71,7 @@ class AffineRule:
         return [None if linear is None else linear.back(c) for linear in self.maps]
 
 
-def runtime_error(step: Affine, size: Float, operands: Sequence[Interval]) -> Float:
+def runtime_error(step: Affine, size: Float, operands: Sequence[Interval], held: Held) -> Float:
     """Return what a float32 runtime may be off by in one step, (boxes, size).
 
     γ_m (|W||x| + |bias|) with m = terms + 8, and 2^-126 for each operand, weight, product and
@@ -80,6 +81,7 @@ def runtime_error(step: Affine, size: Float, operands: Sequence[Interval]) -> Fl
         step: the step.
         size: Σ |W||x| + |bias|.
         operands: intervals of the computed operands.
+        held: in what multiples a runtime may hold the sums.
     """
     if step.terms is None:
         return np.zeros_like(size)
@@ -91,10 +93,12 @@ def runtime_error(step: Affine, size: Float, operands: Sequence[Interval]) -> Fl
     relative = m * FLOAT32_UNIT / (1 - m * FLOAT32_UNIT) * (1 + 2.0**-20)
     heaviest = sum(float(np.abs(linear.weight).max(initial=0.0)) for linear in step.maps)
     largest = sum(x.size.max(axis=1, keepdims=True) for x in operands)
-    flushed = 2 * FLOAT32_SMALLEST * (m * heaviest + m * largest + 2 * m)
+    flushed = 2 * FLOAT32_SMALLEST * (m * heaviest + m * largest + 2 * m) / held.least
     error = relative * size + flushed
     for operand, factor, power, parts in step.noise:
         rows = operands[operand].size.reshape(len(size), parts, -1)
         largest = np.repeat(rows.max(axis=2), step.size // parts, axis=1)
         error = error + factor * largest**power
-    return np.where(size * (1 + 2 * relative) < FLOAT32_LARGEST, error, np.inf)
+    # Weights that a runtime computes overflow whatever they are multiplied with.
+    most = np.maximum(size * (1 + 2 * relative), heaviest) * held.greatest
+    return np.where(most < FLOAT32_LARGEST, error, np.inf)

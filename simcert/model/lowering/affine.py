@@ -10,7 +10,8 @@ from torch import Tensor
 
 from simcert.errors import UnsupportedOperatorError
 from simcert.functions import Power
-from simcert.model.graph import Node
+from simcert.functions.float32 import SMALLEST
+from simcert.model.graph import INTEGER, Node
 from simcert.model.linear import (
     Convolution,
     Dense,
@@ -33,6 +34,7 @@ from simcert.model.lowering.builder import (
 from simcert.model.lowering.movement import move
 from simcert.model.operators.transposed import spread, transposed_window
 from simcert.model.operators.window import window
+from simcert.model.program import Held
 
 
 def _sum(signs: tuple[float, ...]) -> Lowering:
@@ -64,7 +66,18 @@ def _divide(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[
         raise UnsupportedOperatorError(node.operator, node.name, "a division by zero")
     digest = digest_of(divisor)
     inverse = float64(node, 1.0 / divisor, divisor)
-    return [builder.scale(x, inverse, broadcast(x, divisor), node.name, digest)]
+    shape, held = broadcast(x, divisor), divided_by(divisor)
+    return [builder.scale(x, inverse, shape, node.name, digest, held)]
+
+
+def divided_by(divisor: Tensor) -> Held:
+    """Return how quotients are held: a runtime may flush a subnormal divisor to zero."""
+    return Held.at(math.inf if bool((divisor.abs() < SMALLEST).any()) else 1.0)
+
+
+def held_by_kernel(node: Node) -> Held:
+    """Return how sums are held: those of codes, up to 2^31, wait for a scale that may underflow."""
+    return Held.at(2.0**-32 if node.integer(INTEGER, 0) else 1.0)
 
 
 def _divide_by(builder: Builder, node: Node, x: Operand | None, divisor: Traced) -> Traced:
@@ -98,7 +111,10 @@ def _gemm(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Op
     if alpha != 1.0:
         weight = float64(node, alpha * weight, alpha * (weight != 0))
     dense = Dense(weight.contiguous(), outer=shape[0])
-    return [builder.affine([(x.step, dense)], bias.reshape(-1), shape, node.name, computed)]
+    # A runtime takes α (A B) and β C: these are held before they are scaled.
+    held = Held.at(*(1 / factor for factor in (alpha, beta) if factor))
+    terms = [(x.step, dense)]
+    return [builder.affine(terms, bias.reshape(-1), shape, node.name, computed, held=held)]
 
 
 def _matmul(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -128,7 +144,8 @@ def _product(builder: Builder, node: Node, x: Traced, weight: Tensor) -> Traced:
     dense = Dense(matrix, outer=math.prod(x.shape[:-1]))
     zero = torch.zeros(math.prod(shape), dtype=torch.float64)
     digest = computed_digest(node, matrix)
-    return builder.affine([(x.step, dense)], zero, shape, node.name, digest)
+    held = held_by_kernel(node)
+    return builder.affine([(x.step, dense)], zero, shape, node.name, digest, held=held)
 
 
 def _convolution(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -167,7 +184,8 @@ def convolve(
     channels = torch.zeros(weight.shape[0], dtype=torch.float64) if bias is None else bias
     spread = channels.repeat_interleave(math.prod(spatial))
     digest = computed_digest(node, weight, channels)
-    return builder.affine([(x.step, linear)], spread, (1, *out_shape), node.name, digest)
+    terms, held = [(x.step, linear)], held_by_kernel(node)
+    return builder.affine(terms, spread, (1, *out_shape), node.name, digest, held=held)
 
 
 def _transposed_convolution(
@@ -209,7 +227,8 @@ def _batch_normalization(
     # The rounding of this bias is relative to both of its terms: x − mean keeps them apart.
     channel = (1, -1, *(1,) * (len(x.shape) - 2))
     centred = builder.combine([(1.0, x), (-1.0, mean.reshape(channel))], x.shape, node.name)
-    scaled = builder.scale(centred, factor.reshape(channel), x.shape, node.name, computed)
+    held = divided_by(variance + epsilon)
+    scaled = builder.scale(centred, factor.reshape(channel), x.shape, node.name, computed, held)
     return [builder.combine([(1.0, scaled), (1.0, shift.reshape(channel))], x.shape, node.name)]
 
 

@@ -21,7 +21,18 @@ from simcert.model.linear import (
     Selection,
     Zero,
 )
-from simcert.model.program import Affine, Input, Noise, Product, Program, Relu, Step, Univariate
+from simcert.model.program import (
+    AS_IS,
+    Affine,
+    Held,
+    Input,
+    Noise,
+    Product,
+    Program,
+    Relu,
+    Step,
+    Univariate,
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,7 @@ class Builder:
         computed: str = "",
         *,
         rounds: bool = True,
+        held: Held = AS_IS,
     ) -> Traced:
         """Append Σ maps · operands + bias and return the tensor."""
         result = tuple(shape)
@@ -80,11 +92,13 @@ class Builder:
                         bias=bias,
                         computed=before.computed + computed,
                         rounds=before.rounds or rounds,
+                        held=before.held.times(held),
                     )
                     return self._append(merged, result)
         maps = tuple(linear for _, linear in operands)
         sources = tuple(source for source, _ in operands)
-        return self._append(Affine(sources, maps, bias, label, computed, rounds), result)
+        step = Affine(sources, maps, bias, label, computed, rounds, held=held)
+        return self._append(step, result)
 
     def relu(self, x: Traced, label: str) -> Traced:
         """Append max(x, 0)."""
@@ -167,13 +181,19 @@ class Builder:
         return result
 
     def scale(
-        self, x: Traced, scale: Tensor, shape: Sequence[int], label: str, computed: str
+        self,
+        x: Traced,
+        scale: Tensor,
+        shape: Sequence[int],
+        label: str,
+        computed: str,
+        held: Held = AS_IS,
     ) -> Traced:
         """Append x · scale, broadcast to ``shape``."""
         x = self.combine([(1.0, x)], shape, label)
         diagonal = Diagonal(scale.expand(tuple(shape)).reshape(-1).clone())
         zero = torch.zeros(x.size, dtype=torch.float64)
-        return self.affine([(x.step, diagonal)], zero, shape, label, computed)
+        return self.affine([(x.step, diagonal)], zero, shape, label, computed, held=held)
 
     def maximum(self, a: Operand, b: Operand, shape: Sequence[int], label: str) -> Traced:
         """Append max(a, b) = b + relu(a − b)."""

@@ -26,7 +26,9 @@ from simcert.model.lowering.builder import (
     positions,
 )
 from simcert.model.lowering.movement import move
+from simcert.model.lowering.products import total
 from simcert.model.operators.window import window
+from simcert.model.program import Held
 
 Method: TypeAlias = Literal["maximum", "minimum"]
 
@@ -68,9 +70,8 @@ def _mean(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Op
 def _reduce_sum(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
     x = activation(node, inputs[0])
     axes = axes_of(node, inputs, x)
-    mean = reduce_mean(builder, node, x, axes, keeps(node))
-    count = torch.tensor(float(math.prod(x.shape[axis] for axis in axes)), dtype=torch.float64)
-    return [builder.scale(mean, count, mean.shape, node.name, "")]
+    groups, shape = groups_of(x, axes, keep=keeps(node))
+    return [total(builder, node, move(builder, node.name, x, groups.T), shape)]
 
 
 def _global_mean(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:
@@ -86,7 +87,8 @@ def reduce_mean(
     grouped = move(builder, node.name, x, groups.T)
     linear = Mean(outer=groups.shape[1], reduced=groups.shape[0], inner=1)
     zero = torch.zeros(groups.shape[1], dtype=torch.float64)
-    return builder.affine([(grouped.step, linear)], zero, shape, node.name)
+    held = Held.at(linear.reduced)  # the sum, before it is divided
+    return builder.affine([(grouped.step, linear)], zero, shape, node.name, held=held)
 
 
 def _max_pool(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:

@@ -27,8 +27,12 @@ from simcert.model.graph import (
     Graph,
     Node,
 )
+from simcert.model.sample import sample
 
 Float = NDArray[np.float64]
+
+_FLOAT = 1
+"""The element type float32 of ONNX."""
 
 _SAFE = 64
 
@@ -51,6 +55,7 @@ class _Expansion:
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self.replaced: set[str] = set()
+        self._known = sample(graph)
         self._made = {name: node for node in graph.nodes for name in node.outputs if name}
         self._readers: dict[str, list[Node]] = {}
         for node in graph.nodes:
@@ -118,6 +123,8 @@ class _Expansion:
         source = self._made.get(name)
         if cast is None or scaled is None or source is None:
             return None
+        if cast.integer("to", 0) != _FLOAT:
+            return None  # products of integers wrap
         factor = next((n for n in scaled.inputs if n != cast.outputs[0]), "")
         axis = 0 if node.operator == "ConvInteger" else -1
         if source.operator == "DynamicQuantizeLinear" and zero == source.outputs[2]:
@@ -132,11 +139,12 @@ class _Expansion:
         else:
             return None
         codes = self._codes(node.inputs[1], (*node.inputs, "", "")[3], axis)
-        if scale is None or codes is None or not _fits(scale, codes, axis):
+        if scale is None or codes is None:
             return None
-        shape = [1] * codes.ndim
-        shape[axis] = -1
-        weight = self._keep(node, "weight", codes * scale.reshape(shape if scale.size > 1 else ()))
+        factors = self._channel_factors(node, source, scale, codes)
+        if factors is None:
+            return None
+        weight = self._keep(node, "weight", codes * factors)
         operator = "Conv" if node.operator == "ConvInteger" else "MatMul"
         inputs = (made[0].outputs[0], weight)
         kernel = self._kernel(zero, node.inputs[1], "")
@@ -144,6 +152,30 @@ class _Expansion:
         self.replaced.update((cast.outputs[0], scaled.outputs[0]))
         made.append(Node(operator, node.name, inputs, scaled.outputs, attributes, node.opset))
         return made
+
+    def _channel_factors(
+        self, node: Node, source: Node, factor: Float, codes: Float
+    ) -> Float | None:
+        """Return a factor of the sums to broadcast with the weights; None where it is none of them.
+
+        It is broadcast as the graph does, from the last axis on: it must leave the shape of the
+        sums as it is, and differ between channels only, which are the second axis of ConvInteger.
+        """
+        rank = codes.ndim
+        if node.operator == "ConvInteger":
+            axis, channel = 0, 1
+        else:
+            x = self._known.get(source.inputs[0])
+            # Of a vector and a matrix the sums are a vector.
+            axis, rank = -1, max(rank, x.ndim) if x is not None and x.ndim > 1 else rank - 1
+            channel = rank - 1
+        if factor.ndim > rank:
+            return None
+        along = [1] * rank
+        if factor.size > 1:
+            along[channel] = codes.shape[axis]
+        aligned = (1,) * (rank - factor.ndim) + factor.shape
+        return _by_channel(factor.reshape(-1), codes, axis) if aligned == tuple(along) else None
 
     def _kernel(self, zero: str, weight: str, weight_zero: str) -> int:
         """Return 2 where two products of uint8 and int8 may leave 16 bits, else 1.
@@ -183,20 +215,17 @@ class _Expansion:
     def _weight(self, names: Sequence[str], axis: int) -> Float | None:
         """Return (code − zero) · scale in float64, which is exact; None where it is no constant."""
         codes, scale = self._codes(names[0], names[2], axis), self._constant(names[1])
-        if codes is None or scale is None or not _fits(scale, codes, axis):
-            return None
-        shape = [1] * codes.ndim
-        shape[axis] = -1
-        return codes * scale.astype(np.float64).reshape(shape if scale.size > 1 else ())
+        own = None if codes is None or scale is None else _by_channel(scale, codes, axis)
+        return None if codes is None or own is None else codes * own
 
     def _codes(self, name: str, zero: str, axis: int) -> Float | None:
         """Return code − zero in float64; None where sums of products with bytes may wrap."""
         codes, shift = self._constant(name), self._constant(zero) if zero else np.zeros(())
-        if codes is None or shift is None or codes.ndim < 2 or not _fits(shift, codes, axis):
+        if codes is None or shift is None or codes.ndim < 2:
             return None
-        shape = [1] * codes.ndim
-        shape[axis] = -1
-        moved = shift.astype(np.float64).reshape(shape if shift.size > 1 else ())
+        moved = _by_channel(shift, codes, axis)
+        if moved is None:
+            return None
         found = codes.astype(np.float64) - moved
         return found if (_largest_sums(found, axis) <= LARGEST_SUM).all() else None
 
@@ -228,9 +257,17 @@ def _largest_sums(codes: Float, axis: int) -> Float:
     return LARGEST_CODE * np.asarray(np.abs(codes).sum(axis=others), np.float64)
 
 
-def _fits(parameter: Array, codes: Array, axis: int) -> bool:
-    """Whether a scale or zero point is one number, or one for each channel."""
-    return parameter.size == 1 or parameter.size == codes.shape[axis]
+def _by_channel(parameter: Array, codes: Array, axis: int) -> Float | None:
+    """Return a scale or zero point to broadcast with codes; None where it is of another form.
+
+    It is one number, or one for each channel, in a list or laid out along the codes' own axis.
+    """
+    own = parameter.astype(np.float64)
+    if own.size == 1:
+        return own.reshape(())
+    along = [1] * codes.ndim
+    along[axis] = codes.shape[axis]
+    return own.reshape(along) if own.shape in ((along[axis],), tuple(along)) else None
 
 
 def _sorted(nodes: Sequence[Node], graph: Graph) -> list[Node]:
