@@ -61,7 +61,7 @@ def test_every_report_of_a_run(project: Project, tmp_path: Path) -> None:
     assert lines[3:] == ["", "3 claims: 1 proved, 1 refuted, 1 inconclusive"]
 
     junit = paths[0].read_text()
-    check_junit(junit.read_text())
+    check_junit(junit)
     cases = {case.get("name"): case for case in ET.fromstring(junit).iter("testcase")}  # noqa: S314
     assert cases.keys() == {"everywhere", "too strict", "no budget"}
     assert cases["everywhere"].find("failure") is None
