@@ -83,7 +83,9 @@ def loaded(paths: list[Path]) -> list[Model]:
         return [load(path) for path in paths]
 
 
-def bound_of(dual: DualProgram, region: Region, options: argparse.Namespace) -> tuple[float, float]:
+def bound_of(
+    dual: DualProgram, region: Region, float32: bool, work: float, threads: int = 1
+) -> tuple[float, float]:
     """Return a bound of max |f − g| on a region of one box, and the seconds it took."""
     start = time.monotonic()
     zero = torch.zeros(dual.outputs, dual.outputs, dtype=torch.float64)
@@ -93,9 +95,9 @@ def bound_of(dual: DualProgram, region: Region, options: argparse.Namespace) -> 
         zero,
         zero,
         eye,
-        float32=options.arithmetic == "float32",
-        work=options.work * options.time_limit,
-        parallel=Threads(options.threads).map,
+        float32=float32,
+        work=work,
+        parallel=Threads(threads).map,
     )
     bounds = propagator.bound(torch.tensor(region.lower), torch.tensor(region.upper))
     largest = float(torch.maximum(bounds.upper.abs(), bounds.lower.abs()).max())
@@ -113,8 +115,9 @@ def scores(paths: list[Path], region: Region, options: argparse.Namespace) -> di
     x = torch.as_tensor(region.lower + share * (region.upper - region.lower))
     seen = max(float((f.run(part) - g.run(part)).abs().max()) for part in x.split(10))
     found: dict[str, float] = {"scores seen": seen}
-    found["dual"], found["dual seconds"] = bound_of(dual, region, options)
-    found["product"], found["product seconds"] = bound_of(apart, region, options)
+    limits = options.arithmetic == "float32", options.work * options.time_limit, options.threads
+    found["dual"], found["dual seconds"] = bound_of(dual, region, *limits)
+    found["product"], found["product seconds"] = bound_of(apart, region, *limits)
     return found
 
 

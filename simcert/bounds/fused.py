@@ -3,8 +3,8 @@
 The same formulas as in :mod:`simcert.bounds.lines`, which remain the reference (and serve other
 devices and gradients). There a step reads and writes each coefficient some thirty times; here once,
 in tiles, so that the terms of a wide layer are read from memory once for all rows.
-The loops are free of branches and sums may be reordered, so that they become vector instructions;
-the rounding errors that the bounds include hold for any order.
+The loops are free of branches, so that they become vector instructions, and the order of sums is
+written out: a compiler's choice between two ways may depend on where in memory the arrays lie.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def add_constant(c: Tensor, bias: Tensor, error: Tensor, box: Tensor, constant: 
 
 def _compiled(function: _Loop) -> _Loop:
     """Compile on first use; the result is cached (NUMBA_CACHE_DIR moves the cache)."""
-    compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})(function)
+    compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
     return cast(_Loop, compiled)
 
 
@@ -69,6 +69,20 @@ def _used(c: float, up: float, down: float) -> float:
     if c > 0.0:
         return c * up
     return c * down if c != 0.0 else 0.0
+
+
+@_compiled
+def _summed(terms: Float) -> float:
+    """Add numbers up in an order of their own: eight sums, whatever a compiler makes of it."""
+    a = b = c = d = e = f = g = h = 0.0
+    last = len(terms) - len(terms) % 8
+    for i in range(0, last, 8):
+        a, b, c, d = a + terms[i], b + terms[i + 1], c + terms[i + 2], d + terms[i + 3]
+        e, f, g, h = e + terms[i + 4], f + terms[i + 5], g + terms[i + 6], h + terms[i + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for i in range(last, len(terms)):
+        total += terms[i]
+    return total
 
 
 @_compiled
@@ -83,17 +97,19 @@ def _lines(c: Float, lines: Float, box: Integer, constant: Float, out: Float) ->
         out: (R, n), the result.
     """
     rows, size = c.shape
+    terms = np.empty(_TILE)
     for start in range(0, size, _TILE):
         stop = min(start + _TILE, size)
         for row in range(rows):
             p = lines[box[row]]
-            total = 0.0
             for i in range(start, stop):
                 value = c[row, i]
                 up, down = max(value, 0.0), min(value, 0.0)
                 # 0 · value: infinity or NaN must not get lost in a comparison.
-                total += up * p[1, i] + down * p[3, i] + abs(value) * p[4, i] + 0.0 * value
+                own = up * p[1, i] + down * p[3, i] + abs(value) * p[4, i]
+                terms[i - start] = own + 0.0 * value
                 out[row, i] = up * p[0, i] + down * p[2, i]
+            total = _summed(terms[: stop - start])
             if not np.isfinite(total):
                 total = 0.0
                 for i in range(start, stop):
@@ -125,25 +141,26 @@ def _planes(
         out: (3, R, n), the results for a, b and δ.
     """
     rows, size = f.shape
+    terms = np.empty(_TILE)
     for start in range(0, size, _TILE):
         stop = min(start + _TILE, size)
         for row in range(rows):
             p = planes[box[row]]
-            total = 0.0
             for i in range(start, stop):
                 cf, cg, cd = f[row, i], g[row, i], delta[row, i]
-                total += abs(cf) * p[4, i] + abs(cg) * p[9, i] + 0.0 * (cf + cg + cd)
+                own = abs(cf) * p[4, i] + abs(cg) * p[9, i] + 0.0 * (cf + cg + cd)
                 # Of opposite signs, the smaller of both moves into Δ, with the sign of c_f.
                 moved = max(min(cf, -cg), 0.0) + min(max(cf, -cg), 0.0)
                 cf, cg, cd = cf - moved, cg + moved, cd + moved
                 f_up, f_down = max(cf, 0.0), min(cf, 0.0)
                 g_up, g_down = max(cg, 0.0), min(cg, 0.0)
                 up, down = max(cd, 0.0), min(cd, 0.0)
-                total += f_up * p[1, i] + f_down * p[3, i] + g_up * p[6, i] + g_down * p[8, i]
-                total += up * p[13, i] + down * p[17, i] + (up - down) * p[18, i]
+                own += f_up * p[1, i] + f_down * p[3, i] + g_up * p[6, i] + g_down * p[8, i]
+                terms[i - start] = own + up * p[13, i] + down * p[17, i] + (up - down) * p[18, i]
                 out[0, row, i] = f_up * p[0, i] + f_down * p[2, i] + up * p[10, i] + down * p[14, i]
                 out[1, row, i] = g_up * p[5, i] + g_down * p[7, i] + up * p[11, i] + down * p[15, i]
                 out[2, row, i] = up * p[12, i] + down * p[16, i]
+            total = _summed(terms[: stop - start])
             if not np.isfinite(total):
                 total = 0.0
                 for i in range(start, stop):
@@ -159,9 +176,11 @@ def _planes(
 @_compiled
 def _add_constant(c: Float, bias: Float, error: Float, box: Integer, constant: Float) -> None:
     rows, size = c.shape
+    terms = np.empty(_TILE)
     for row in range(rows):
         own = error[box[row]]
-        total = 0.0
-        for i in range(size):
-            total += c[row, i] * bias[i] + abs(c[row, i]) * own[i]
-        constant[row] += total
+        for start in range(0, size, _TILE):
+            stop = min(start + _TILE, size)
+            for i in range(start, stop):
+                terms[i - start] = c[row, i] * bias[i] + abs(c[row, i]) * own[i]
+            constant[row] += _summed(terms[: stop - start])

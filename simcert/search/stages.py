@@ -17,8 +17,8 @@ from torch import Tensor
 from simcert.bounds import Propagator, RowBounds
 
 _FIRST, _FACTOR = 1e9, 8.0
-"""Multiplications for a box in the first stage, about a second, and how many times more in each
-one after it."""
+"""Multiplications for a box in the first stage at most, about a second, and how many times more in
+each one after it."""
 
 
 class StagedPropagator:
@@ -74,6 +74,6 @@ class StagedPropagator:
 
 
 def _works(limit: float) -> list[float]:
-    """Return the limits of the stages before the last one."""
+    """Return the limits of the stages before the last one, which all together take little of it."""
     count = max(0, math.ceil(math.log(limit / _FIRST, _FACTOR))) if limit > 0 else 0
-    return [_FIRST * _FACTOR**stage for stage in range(count)]
+    return [limit / _FACTOR**stage for stage in range(count, 0, -1)]

@@ -26,6 +26,7 @@ Network = Callable[[Tensor], Tensor]
 
 _DRAWS = 4096
 _DRAWN_VALUES = 1 << 22
+_FEW_DRAWS = 64
 _CHUNK = 256
 _STARTS = 32
 _STEPS = 30
@@ -61,6 +62,7 @@ def attack(
     *,
     seed: int,
     deadline: float,
+    climbs: bool = True,
 ) -> Candidate | None:
     """Draw from the claim's distribution, then climb from the best draws.
 
@@ -72,19 +74,20 @@ def attack(
         seed: of the draws.
         deadline: value of ``time.monotonic()`` after which no more draws are run and no
             more steps are made.
+        climbs: whether more is wanted than a few draws.
 
     Returns:
         The best input found.
     """
     region = claim.region
     generator = np.random.default_rng([seed, 0xA77AC4])
-    count = max(16, min(_DRAWS, _DRAWN_VALUES // region.inputs))
+    count = max(16, min(_DRAWS, _DRAWN_VALUES // region.inputs)) if climbs else _FEW_DRAWS
     root = generator.choice(region.boxes, size=count, p=region.weights / region.weights.sum())
     low, high = region.lower[root], region.upper[root]
     points = claim.distribution.sample(low, high, low, high, generator, count, dtype)
     divergence = _evaluated(points, evaluate, deadline)
     candidate = best_of(None, points, root, divergence)
-    if networks is None:
+    if networks is None or not climbs:
         return candidate
     f, g = networks
     starts = np.argsort(-np.nan_to_num(divergence, nan=-1.0), kind="stable")[:_STARTS]

@@ -265,7 +265,7 @@ def test_truncated_normal_draws_are_made_again(
 
 @pytest.mark.parametrize("name", ["1_1", "1_5", "1_9", "2_1", "3_3", "5_3"])
 def test_the_main_job(data: Path, folder: Path, name: str) -> None:
-    """ACAS Xu against float16 copies: confirmed, with fewer than twice as many boxes as leaves."""
+    """ACAS Xu against float16 copies: confirmed, with fewer than three times as many boxes as leaves."""
     original = data / f"acasxu/onnx/ACASXU_run2a_{name}_batch_2000.onnx"
     compressed = folder / f"{name}_float16.onnx"
     compressed.write_bytes(pruners.float16(original).data)
@@ -278,7 +278,7 @@ def test_the_main_job(data: Path, folder: Path, name: str) -> None:
     detail = next(step.detail for step in report.steps if "boxes" in step.detail)
     counts = re.findall(r"\d[\d,]*(?= (?:leaves|boxes))", detail)
     leaves, boxes = (int(count.replace(",", "")) for count in counts)
-    assert leaves <= boxes < 2 * leaves
+    assert leaves <= boxes < 3 * leaves
 
 
 @pytest.mark.parametrize("kind", ["bounded", "certified"])
