@@ -32,7 +32,12 @@ def test_passes(kind: str, request: pytest.FixtureRequest) -> None:
     assert report.holds, report.steps[-1]
     assert report.kind == KINDS.get(kind, kind)
     assert [step.number for step in report.steps] == list(range(1, len(report.steps) + 1))
-    assert report.claim == certificate.statement["predicate"]["claim"]["sentence"]
+    sentence = certificate.statement["predicate"]["claim"]["sentence"]
+    assert report.claim.removeprefix(sentence) in (
+        "",
+        ", if seed 0 was not chosen for what it draws",
+    )
+    assert (report.claim == sentence) == (kind not in ("certified", "mixed", "early"))
 
 
 def test_leaves_that_violate_are_re_established(violated: Certified) -> None:
@@ -265,7 +270,7 @@ def test_truncated_normal_draws_are_made_again(
 
 @pytest.mark.parametrize("name", ["1_1", "1_5", "1_9", "2_1", "3_3", "5_3"])
 def test_the_main_job(data: Path, folder: Path, name: str) -> None:
-    """ACAS Xu against float16 copies: confirmed, with fewer than three times as many boxes as leaves."""
+    """ACAS Xu against float16 copies: confirmed, with less than three boxes a leaf."""
     original = data / f"acasxu/onnx/ACASXU_run2a_{name}_batch_2000.onnx"
     compressed = folder / f"{name}_float16.onnx"
     compressed.write_bytes(pruners.float16(original).data)
