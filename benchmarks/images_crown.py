@@ -5,9 +5,9 @@
 VISION is a folder with onnx/*.onnx, images/*.npz and preprocessing.json. Around each of the first
 images, ±radius in the network's own input units, clipped to the pixels' range for MNIST: what
 `simcert.verify` proves of max |f_i − g_i| within the time limit, CROWN and α-CROWN on f and g side
-by side (the same propagator with no node aligned; no splitting), the best of an attack, and whether
-equal top-1 decisions are proved. Rows are written one by one and a rerun goes on; the table of
-geometric means goes to standard output.
+by side (the same propagator with no node aligned, however long it takes; no splitting), the best
+of an attack, and whether equal top-1 decisions are proved. Rows are written one by one and a rerun
+goes on; the table of geometric means goes to standard output.
 """
 
 import argparse
@@ -43,7 +43,7 @@ COPIES = {
 }
 FIELDS = ("network", "copy", "radius", "image", "simcert", "seconds", "crown", "crown seconds")
 FIELDS += ("alpha-crown", "alpha-crown seconds", "attack", "top-1")
-ALPHA_STEPS, WORK = 20, 2e9
+ALPHA_STEPS = 20
 MEAN, SPREAD = np.array([0.485, 0.456, 0.406]), 0.225
 
 
@@ -79,8 +79,7 @@ def measure(original: Path, compressed: Path, region: Region, seconds: float) ->
     box = torch.tensor(region.lower), torch.tensor(region.upper)
     for name, steps in (("crown", 0), ("alpha-crown", ALPHA_STEPS)):
         start = time.monotonic()
-        rounding = {"float32": True, "work": WORK * seconds}
-        propagator = Propagator(dual, 0 * eye, 0 * eye, eye, steps=steps, **rounding)
+        propagator = Propagator(dual, 0 * eye, 0 * eye, eye, steps=steps, float32=True)
         bounds = propagator.bound(*box)
         row[name] = float(torch.maximum(bounds.upper, -bounds.lower).max())
         row[f"{name} seconds"] = time.monotonic() - start
