@@ -8,12 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from simcert.checker import document, draws, envelope, mass, schema, spread, statistics, tree
+from simcert.checker import (
+    document,
+    draws,
+    envelope,
+    mass,
+    replay,
+    schema,
+    spread,
+    statistics,
+    tree,
+)
 from simcert.checker.bounds import Pair
 from simcert.checker.chance import refuse_chance
 from simcert.checker.claim import Claim, Region
@@ -208,6 +219,7 @@ class _Check:
             *([] if self.seed is None else [("so do draws of another seed", self.check_seed)]),
             ("each kind of guarantee has no more than its share", self.check_added),
             ("the witness is one", self.check_witness),
+            ("ONNX Runtime runs the files as they are read", self.check_runs),
         ]
         return steps
 
@@ -682,6 +694,21 @@ class _Check:
             if found.shape != output.shape or not (np.abs(found - output) <= rounding).all():
                 raise CheckError("a network gives another output on the witness")
         return "both networks were evaluated on it"
+
+    def check_runs(self) -> str:
+        """No proof rests on it; a proof about other networks than those of the files shows here."""
+        if find_spec("onnxruntime") is None:
+            return "onnxruntime is not installed: not run"
+        if self.networks is None:
+            return f"not compared: {self.unreadable}"
+        if any(n.input_type != np.float32 or not n.float32 for n in self.networks):
+            return "not compared: they compute in other floats than float32"
+        proved, undecided = self.tree.proved, self.tree.undecided
+        leaves = proved if len(proved) else undecided if len(undecided) else self.tree.violated
+        x = replay.points(leaves, self.interface.input_type)
+        limit = self.limit if len(proved) else None
+        count = replay.agree(x, self.both, self.runners, self.claim, limit)
+        return f"{count} points"
 
 
 _LEAVES = ("proved", "undecided", "violated")

@@ -23,19 +23,23 @@ _SHARED = {"simcert.checker", "simcert.errors", "simcert.numerals", "simcert.res
 
 _RUN = """
 import json, sys
+sys.modules["onnxruntime"] = None  # as if it were not installed
 from simcert.checker import check
 assert check(*sys.argv[1:]).holds
+del sys.modules["onnxruntime"]
 print(json.dumps(sorted(sys.modules)))
 """
 
 _RUN_COMMAND = """
 import json, sys
+sys.modules["onnxruntime"] = None
 from simcert.cli import main
 sys.argv[1:] = ["check", sys.argv[1], "--original", sys.argv[2], "--compressed", sys.argv[3]]
 try:
     main()
 except SystemExit as end:
     assert end.code == 0
+del sys.modules["onnxruntime"]
 print(json.dumps(sorted(sys.modules)))
 """
 
