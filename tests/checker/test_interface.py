@@ -247,7 +247,7 @@ def test_draws_and_witness_are_run_through_it(folder: Path, kind: str) -> None:
     report = made(folder, kind, allowed).check(resample=True)
     assert report.holds, report.steps[-1]
     assert any("drawn again" in step.detail for step in report.steps)
-    assert report.steps[-1].detail == "both files were run on it"
+    assert report.steps[-2].detail == "both files were run on it"
 
 
 def edits(interface: dict[str, Any]) -> Iterator[dict[str, Any]]:
