@@ -39,7 +39,7 @@ def saved(path: Path, tail: str, bias: float) -> Path:
         "places": np.array([1.0, 0.0, -1.0]) - CENTRE / WIDTH,
         "tent": np.array([[1.0, -2.0, 1.0]]),
         "half": np.array([-0.5]),
-        "large": np.array([[3e38]]),
+        "large": np.array([[1e38]]),
         "two": np.full((2, 1), 1e10),
         "none": np.zeros((1, 1)),
         "apart": np.array([[1.0, -1.0]]),
