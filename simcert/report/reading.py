@@ -200,6 +200,13 @@ class _Fields:
         value = self.number(key)
         return math.inf if value is None else value
 
+    def size(self, key: str) -> float:
+        """An upper bound of what is not negative."""
+        value = self.bound(key)
+        if value < 0.0:
+            raise ReportError(f"{self.where}: {key} must not be negative, but is {value!r}")
+        return value
+
     def numbers(self, key: str) -> tuple[float, ...]:
         """Numbers with their hexadecimal forms; infinite where there is none."""
         values, texts = self.items(key), self.items(f"{key}_hex")
@@ -517,8 +524,8 @@ def _layer(fields: _Fields) -> view.Layer:
         original=fields.text("original", limit=_MAX_LABEL),
         compressed=fields.text("compressed", limit=_MAX_LABEL),
         neurons=fields.count("neurons"),
-        magnitude=fields.bound("magnitude"),
-        difference=fields.bound("difference"),
+        magnitude=fields.size("magnitude"),
+        difference=fields.size("difference"),
     )
 
 
@@ -714,7 +721,10 @@ def _histogram(fields: _Fields) -> view.Histogram | None:
         raise ReportError("the counts of a histogram must be whole numbers, not negative")
     if not 1 <= len(counts) <= 1000:
         raise ReportError("a histogram has between 1 and 1,000 bins")
-    return view.Histogram(fields.finite("upper"), tuple(counts), fields.count("infinite"))
+    upper = fields.finite("upper")
+    if upper < 0.0:
+        raise ReportError("a histogram of what is not negative cannot end below 0")
+    return view.Histogram(upper, tuple(counts), fields.count("infinite"))
 
 
 def _witness(fields: _Fields) -> view.Witness:

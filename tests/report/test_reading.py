@@ -114,6 +114,14 @@ def test_wrong_documents_are_refused(
     [
         ("proof.layers", [{"original": 1}], "original must be text"),
         ("proof.layers", [{"original": "a", "compressed": "a", "neurons": -1}], "neurons"),
+        (
+            "proof.layers",
+            [
+                {"original": "a", "compressed": "a", "neurons": 1, "magnitude": 1.0}
+                | {"magnitude_hex": "0x1p+0", "difference": -1.0, "difference_hex": "-0x1p+0"}
+            ],
+            "difference must not be negative",
+        ),
         ("proof.integral", {"boxes": 1}, "mass"),
         ("proof.concentration", {"eta": 2.0, "eta_hex": "0x1p+1"}, "eta"),
         ("compressed.interface", {"inputs": [{"name": "x", "type": "O"}]}, "element type"),
@@ -231,6 +239,11 @@ def test_a_certificate_alone_has_the_divergences(certificate: dict, certified: R
     ("path", "value", "message"),
     [
         ("predicate.sampling.divergences", None, "object"),
+        (
+            "predicate.sampling.divergences.histogram",
+            {"upper": -1.0, "upper_hex": "-0x1p+0", "counts": [1], "infinite": 0},
+            "below 0",
+        ),
         (
             "predicate.sampling.divergences.curve",
             [{"level": 2.0, "upper": 1.0, "upper_hex": "0x1p+0"}],
