@@ -223,6 +223,20 @@ def test_constants_that_are_only_moved_are_read() -> None:
     assert lower(graph).steps[-1].bias.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("scales", [[0.25], [0.25, 0.5, 0.125]])
+@pytest.mark.parametrize("own", [True, False])
+def test_codes_that_are_moved_stand_for_moved_numbers(
+    build: Build, scales: list[float], own: bool
+) -> None:
+    parameters = {"s": np.array(scales, np.float32), "z": np.arange(len(scales), dtype=np.uint8)}
+    parameters["r"] = parameters["s"] if own else 2 * parameters["s"]
+    nodes = """c = QuantizeLinear<axis = 2>(x, s, z) t = Transpose<perm = [0, 2, 1]>(c)
+        y = DequantizeLinear<axis = 1>(t, r, z)"""
+    program = assert_same(read(build(nodes, shape=(1, 2, 3), **parameters)))
+    kinds = [type(step) for step in program.steps]
+    assert (kinds == [Input, Univariate, Affine]) == own  # then without codes in between
+
+
 @pytest.mark.parametrize("groups", [1, 2, 3, 6])
 def test_group_normalization(groups: int) -> None:
     """ONNX cannot tell the shape of its result, so that it does not get in by a file."""

@@ -65,8 +65,20 @@ def _movement(builder: Builder, node: Node, inputs: list[Operand | None]) -> lis
             own = (index >= begin) & (index < begin + x.size)
             operands.append((x.step, Selection(torch.where(own, index - begin, -1), x.size)))
             begin += x.size
-        outputs.append(builder.affine(operands, bias, first.shape, node.name, rounds=False))
+        result = builder.affine(operands, bias, first.shape, node.name, rounds=False)
+        if len(traced) == 1 and bool(moved.all()):
+            _move_codes(builder, node.name, traced[0], result, index)
+        outputs.append(result)
     return outputs
+
+
+def _move_codes(builder: Builder, label: str, codes: Traced, moved: Traced, index: Tensor) -> None:
+    """Keep which numbers moved codes stand for: the quantised ones, moved alike."""
+    known = builder.quantised.get(codes.step)
+    if known is not None:
+        quantised, scale, zero = known
+        numbers = move(builder, label, Traced(quantised, codes.shape), index.reshape(moved.shape))
+        builder.quantised[moved.step] = numbers.step, scale[index], zero[index]
 
 
 def _dropout(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Operand]:  # noqa: ARG001
