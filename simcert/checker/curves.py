@@ -112,8 +112,9 @@ class Curve:
         centre, half = both.halves()
         slope, (least, greatest) = self.slope(centre), self.bend(*both)
         most = np.maximum(np.abs(least), np.abs(greatest))
-        error = 8 * _VALUE_ERROR * (np.abs(slope) + half * most) + SMALL
         known = self.known(both) & (np.abs(slope) <= self.steepest)
+        error = 8 * _VALUE_ERROR * (np.abs(slope) + half * most) + SMALL
+        error = np.where(known, error, np.inf)  # 0 says nothing of the slope that it stands for
         bend = Bend(least / 2 + greatest / 2, (greatest / 2 - least / 2) * (1 + 2.0**-40), error)
         radius = np.where(known, most * half * (1 + 2.0**-40) + error, np.inf)
         return np.where(known, slope, 0.0), radius, bend
@@ -153,7 +154,7 @@ class Curve:
 
 
 class Bend(NamedTuple):
-    """φ'' = middle ± half, and what the slope in the centre may be off by."""
+    """φ'' = middle ± half, and what the slope given for the centre may be off by."""
 
     middle: Float
     half: Float

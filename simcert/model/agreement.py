@@ -108,7 +108,9 @@ class _Alone:
     @cached_property
     def model(self) -> bytes:
         """An ONNX model of the node."""
-        node = helper.make_node(self.node.operator, self.node.inputs, self.node.outputs)
+        # Named are also outputs that nothing reads: ONNX Runtime's Split crashes where one is not.
+        outputs = [f"o{k}" for k in range(len(self.node.outputs))]
+        node = helper.make_node(self.node.operator, self.node.inputs, outputs)
         for name, value in self.node.attributes.items():
             kept = numpy_helper.from_array(value) if isinstance(value, np.ndarray) else value
             empty = onnx.AttributeProto.INTS if kept == () else None

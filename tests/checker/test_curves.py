@@ -120,6 +120,37 @@ def test_reading_and_bounds(tmp_path: Path, name: str) -> None:
             assert (outputs[0] <= values.upper + 1e-13).all()
 
 
+STEEP = {"Exp": 12.0, "Log": 1e-6, "Sqrt": 1e-12, "Reciprocal": 1e-4, "Tan": np.pi / 2 - 1e-4}
+
+
+@pytest.mark.parametrize("name", STEEP)
+def test_a_slope_too_steep_to_be_used_is_not_left_out(name: str) -> None:
+    """Around points further from each other than the box is wide."""
+    curve, x = CURVES[{"Reciprocal": "Pow -1.0", "Sqrt": "Pow 0.5"}.get(name, name)], STEEP[name]
+    assert abs(curve.slope(np.array(x))) > curve.steepest
+    files = []
+    for shift in (2.0, 3.0):
+        nodes = [helper.make_node("Add", ["x", "s"], ["a"]), helper.make_node(name, ["a"], ["y"])]
+        graph = helper.make_graph(
+            nodes,
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1])],
+            [numpy_helper.from_array(np.float32([shift * 1e-4 * min(x, 1e-1)]), "s")],
+        )
+        opsets = [helper.make_opsetid("", 13)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        files.append(read(model.SerializeToString()))
+    lower = np.array([[x]])
+    upper = lower * (1 + 1e-9)
+    nothing, one = np.zeros((2, 1, 1)), np.eye(1)
+    found = Pair(*files).bound(lower, upper, *nothing, one)
+    for point in (lower, upper):
+        f, g = (network.evaluate(point) for network in files)
+        assert (found.lower <= f - g).all()
+        assert (f - g <= found.upper).all()
+
+
 @pytest.mark.parametrize("name", ["Tanh", "swish", "Reciprocal"])
 def test_differences_shrink_with_the_box(tmp_path: Path, name: str) -> None:
     """A bound of δ must not be that of two networks side by side."""

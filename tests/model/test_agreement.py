@@ -12,7 +12,7 @@ from simcert import Claim, verify
 from simcert.checker.errors import CannotCheckError
 from simcert.checker.network import read
 from simcert.claim import Region
-from simcert.errors import UnsupportedOperatorError
+from simcert.errors import ModelError, UnsupportedOperatorError
 from simcert.model import lowering
 from simcert.model.agreement import check_agreement
 from simcert.model.executor import Executor
@@ -154,6 +154,13 @@ def test_a_sum_to_a_scalar_is_bounded(model) -> None:
     network = model("y = ReduceSum<keepdims = 0>(x)", (1, 2, 2))
     x = torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.float64)
     assert lower(network.graph).run(x).item() == 10.0
+
+
+def test_a_split_of_which_one_output_is_read_is_run_alone(model) -> None:
+    """Without a name for the other one ONNX Runtime crashes."""
+    check_agreement([model("a, y = Split<axis = 1>(x, s)", opset=17, s=whole(2, 2)).graph])
+    with pytest.raises(ModelError, match="every output of a Split needs a name"):
+        model('"", y = Split<axis = 1>(x, s)', opset=17, s=whole(2, 2))
 
 
 def test_squeezing_no_named_axes_drops_all_of_size_1(model) -> None:

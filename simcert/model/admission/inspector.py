@@ -242,6 +242,8 @@ class _Nodes:
             found = self._infer(node)
         except (ValidationError, InferenceError, RuntimeError, ValueError, TypeError) as error:
             raise Refused(f"ONNX rejects {_called(node)}: {error}") from error
+        if node.op_type == "Split" and "" in node.output:
+            raise Refused(f"{_called(node)}: every output of a Split needs a name")
         largest = max(self._elements(name) for name in ("", *node.input))
         for name in filter(None, node.output):
             sizes = _sizes(found.get(name))
