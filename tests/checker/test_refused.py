@@ -207,6 +207,65 @@ def test_sums_that_wrap_around(kernel: str) -> None:
     read(integer_product(kernel, 66_311))
 
 
+def test_a_vector_of_weights_in_integers() -> None:
+    """One scale for each row is none for each weight, though there may be as many."""
+    nodes: Nodes = [
+        ("Reshape", "x square", "r", {}),
+        ("QuantizeLinear", "r s z", "q", {}),
+        ("MatMulInteger", "q w z", "i", {}),
+        ("Cast", "i", "p", {"to": 1}),
+        ("Mul", "p scales", "y", {}),
+    ]
+    constants = {
+        "square": np.array([2, 2]),
+        "s": np.float32(1 / 64),
+        "z": np.uint8(128),
+        "w": np.array([64, 0], np.int8),
+        "scales": np.array([1 / 64, 1], np.float32),
+    }
+    refused(model(nodes, constants, inputs=4), "vector of weights")
+
+
+def test_outputs_of_training() -> None:
+    """Before operator set 14 a BatchNormalization with five outputs takes the batch's moments."""
+    constants = {"shape": np.array([1, 1, 4]), "v": np.ones(1, np.float32)}
+
+    def normalised(outputs: str) -> bytes:
+        nodes = [("Reshape", "x shape", "r", {}), ("BatchNormalization", "r v v v v", outputs, {})]
+        return model(nodes, constants, inputs=4, opset=9)
+
+    read(normalised("y"))
+    refused(normalised("y a b c d"), "training")
+
+
+@pytest.mark.parametrize(("variance", "bounded"), [(2.0**40, True), (2.0**120, False)])
+def test_a_factor_that_underflows_before_a_large_mean(variance: float, bounded: bool) -> None:
+    """2^-100 / sqrt(2^120) is 0 in float32, and times a mean of 2^125 it is not."""
+    nodes: Nodes = [
+        ("Reshape", "x shape", "r", {}),
+        ("BatchNormalization", "r scale zero mean variance", "n", {}),
+        ("Mul", "n large", "y", {}),
+    ]
+    names = {"scale": 2.0**-100, "zero": 0.0, "mean": 2.0**125, "variance": variance, "large": 1e9}
+    constants = {name: np.array([value], np.float32) for name, value in names.items()}
+    data = model(nodes, constants | {"shape": np.array([1, 1, 2])}, inputs=2, opset=15)
+    found = bounds(data, data, (-1.0, 1.0))
+    assert np.isfinite(found.upper).all() == bounded
+
+
+@pytest.mark.parametrize("operator", ["MaxPool", "AveragePool"])
+def test_pools_with_gaps(operator: str) -> None:
+    """Runtimes pad by a negative number, some kernels of theirs."""
+
+    def pooled(stride: int) -> bytes:
+        attributes = {"auto_pad": "SAME_UPPER", "kernel_shape": [1], "strides": [stride]}
+        nodes = [("Reshape", "x shape", "r", {}), (operator, "r", "y", attributes)]
+        return model(nodes, {"shape": np.array([1, 1, 6])}, inputs=6)
+
+    read(pooled(1))
+    refused(pooled(3), "gaps")
+
+
 @pytest.mark.parametrize("operator", ["Concat", "Max", "Pad", "Where"])
 def test_dequantised_constants_are_rounded_where_they_are_moved(operator: str) -> None:
     """50,331,651 · 1 and 16,777,217 · 3 are the same number, and different ones in float32."""

@@ -156,11 +156,25 @@ def test_a_sum_to_a_scalar_is_bounded(model) -> None:
     assert lower(network.graph).run(x).item() == 10.0
 
 
+def test_pools_whose_strides_leave_gaps_are_not_bounded(model) -> None:
+    """Kernels of ONNX Runtime fail, or pad by the negative number."""
+    node = 'y = MaxPool<auto_pad = "SAME_UPPER", kernel_shape = [1], strides = [3]>(x)'
+    with pytest.raises(UnsupportedOperatorError, match="gaps"):
+        check_agreement([model(node, (1, 1, 6), 13, dtype="double").graph])
+
+
 def test_a_split_of_which_one_output_is_read_is_run_alone(model) -> None:
     """Without a name for the other one ONNX Runtime crashes."""
     check_agreement([model("a, y = Split<axis = 1>(x, s)", opset=17, s=whole(2, 2)).graph])
-    with pytest.raises(ModelError, match="every output of a Split needs a name"):
-        model('"", y = Split<axis = 1>(x, s)', opset=17, s=whole(2, 2))
+
+
+@pytest.mark.parametrize(
+    "node",
+    ['"", y = Split<axis = 1>(x)', 'y, "", "", "", "" = BatchNormalization(x, s, s, s, s)'],
+)
+def test_outputs_without_a_name_that_crash_onnx_runtime_are_refused(model, node: str) -> None:
+    with pytest.raises(ModelError, match="an output without a name crashes"):
+        model(node, (1, 4), 9, s=np.ones(4, np.float32))
 
 
 def test_squeezing_no_named_axes_drops_all_of_size_1(model) -> None:

@@ -127,9 +127,10 @@ def test_what_runs_is_what_is_bounded(kind: str, form: str, tmp_path: Path) -> N
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_verify_on_integer_kernels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["operators", "dynamic"])
+def test_verify_on_integer_kernels(form: str, tmp_path: Path) -> None:
     original = write(tmp_path / "original.onnx", "convnet")
-    path = quantised(original, "operators", (2, 4, 4))
+    path = quantised(original, form, (2, 4, 4))
     region = Region.from_boxes(np.full((1, 32), -0.1), np.full((1, 32), 0.1), source="box")
     result = verify(original, path, Claim(region), samples=2000, max_boxes=200)
     assert result.statistics is not None

@@ -60,7 +60,7 @@ def _divide(builder: Builder, node: Node, operands: Operands) -> Value:
 
 
 def _divided_by(divisor: Constant) -> list[float]:
-    """Return how quotients may be held: a runtime may flush a subnormal divisor to zero."""
+    """Return how results may be held: a runtime may flush a subnormal divisor to zero."""
     return [math.inf] if (np.abs(divisor) < 2.0**-126).any() else []
 
 
@@ -137,7 +137,9 @@ def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:
     """BatchNormalization: x · factor + (shift − mean · factor)."""
     x = traced(node, operands)
     node.real("momentum", 0.9)
-    if node.integer("training_mode", 0) or not node.integer("spatial", 1):
+    # Before operator set 14 more than one output means training.
+    trains = node.integer("training_mode", 0) or len(node.outputs) > 1
+    if trains or not node.integer("spatial", 1):
         raise node.refused("in training mode or without channels")
     scale, shift, mean, variance = (
         spread(weights(node, operands, i), (x.shape[1],)) for i in range(1, 5)
@@ -150,6 +152,8 @@ def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:
     factor = scale / np.sqrt(variance + epsilon)
     own = np.indices(x.shape)[1].reshape(-1)
     moved_by = mean * factor
+    # Flushed is also a factor of the mean, which may be large; halved, for it is rounded here.
+    flushed = np.append(variance + epsilon, factor[scale != 0] / 2)
     source, linear = builder.move(x, x.index)
     return builder.affine(
         [(source, linear.with_weight(factor[own]))],
@@ -158,7 +162,7 @@ def _normalise(builder: Builder, node: Node, operands: Operands) -> Value:
         terms=1,
         rounded=digest(scale, shift, mean, variance, epsilon),
         bias_size=(np.abs(shift) + np.abs(moved_by))[own],
-        held=_divided_by(variance + epsilon),
+        held=_divided_by(flushed),
     )
 
 

@@ -51,7 +51,13 @@ def _check_sum(node: Node, weight: Constant, axis: int, bias: Constant | None = 
 
 
 def _shifted(node: Node, codes: Constant, zero: Constant, axis: int) -> NDArray[np.float64]:
-    """Return codes less their zero points."""
+    """Return codes less their zero points.
+
+    Raises:
+        CannotCheckError: a vector of weights, whose scales belong to none of the results.
+    """
+    if axis == -1 and codes.ndim == 1:
+        raise node.refused("with a vector of weights")
     return meant(node, codes, (np.ones(zero.shape), zero), axis)
 
 

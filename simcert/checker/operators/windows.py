@@ -41,8 +41,8 @@ class Frame:
                 self.before[i], self.after[i] = pads[i], pads[rank + i]
             elif mode != "VALID":
                 total = (-(-length // stride) - 1) * stride + reach - length
-                if total < 0 and "Pool" in node.operator and node.integer("count_include_pad", 0):
-                    raise node.refused(f"with auto_pad {mode} and gaps, which runtimes count")
+                if total < 0 and "Pool" in node.operator:
+                    raise node.refused(f"with auto_pad {mode} and gaps, which runtimes cut off")
                 total = max(0, total)
                 small, large = total // 2, total - total // 2
                 upper = mode == "SAME_UPPER"

@@ -164,6 +164,8 @@ def _one_sample(entry: ValueInfoProto) -> ValueInfoProto:
 _SAME_SHAPE = frozenset({"GroupNormalization"})
 """Operators that ONNX infers no shape for: their result has that of what they read."""
 
+_CRASHING = frozenset({"BatchNormalization", "Split"})
+"""Operators whose unnamed outputs ONNX Runtime writes to."""
 
 _KERNELS = {"Conv": 1, "ConvInteger": 1, "ConvTranspose": 1, "QLinearConv": 3}
 """Which input of a convolution holds the weights."""
@@ -242,8 +244,8 @@ class _Nodes:
             found = self._infer(node)
         except (ValidationError, InferenceError, RuntimeError, ValueError, TypeError) as error:
             raise Refused(f"ONNX rejects {_called(node)}: {error}") from error
-        if node.op_type == "Split" and "" in node.output:
-            raise Refused(f"{_called(node)}: every output of a Split needs a name")
+        if node.op_type in _CRASHING and "" in node.output:
+            raise Refused(f"{_called(node)}: an output without a name crashes ONNX Runtime")
         largest = max(self._elements(name) for name in ("", *node.input))
         for name in filter(None, node.output):
             sizes = _sizes(found.get(name))

@@ -55,9 +55,9 @@ def window(node: Node, size: Sequence[int], kernel: Sequence[int]) -> Window:
         stride, length = strides[axis], size[axis]
         if mode in ("SAME_UPPER", "SAME_LOWER"):
             total = (-(-length // stride) - 1) * stride + reach - length
-            if total < 0 and node.integer("count_include_pad", 0):
+            if total < 0 and "Pool" in node.operator:
                 raise unsupported(
-                    node, f"auto_pad {mode} of windows with gaps: runtimes count them"
+                    node, f"auto_pad {mode} of windows with gaps: runtimes cut them off"
                 )
             total = max(0, total)
             small = total // 2

@@ -129,7 +129,8 @@ class _Expansion:
         axis = 0 if node.operator == "ConvInteger" else -1
         if source.operator == "DynamicQuantizeLinear" and zero == source.outputs[2]:
             scale = self._dynamic_factor(factor, source.outputs[1])
-            made = [Node(DYNAMIC, source.name, source.inputs, (f"{node.outputs[0]}/read",))]
+            read = (f"{node.outputs[0]}/read",)
+            made = [Node(DYNAMIC, source.name, source.inputs, read, {COMPUTED: 1})]
         elif source.operator == "QuantizeLinear" and zero == (*source.inputs, "")[2]:
             static, own = self._constant(factor), self._constant(source.inputs[1])
             if static is None or own is None or own.size != 1:
