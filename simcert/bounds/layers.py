@@ -29,8 +29,13 @@ WORK = 2e9
 class _LayerPropagator(Propagator):
     """The propagator with symbolic bounds of all neurons of the layers, within the work.
 
-    The search bounds only the neurons whose readers gain by it.
+    The search bounds only the neurons whose readers gain by it, and differences only where that
+    pays: here they are what is asked for.
     """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._tracked = math.inf
 
     def _bound_rows(self, batch: _Batch) -> RowBounds:
         layers = [i for i, layer in enumerate(self._layers) if _is_layer(layer.node)]

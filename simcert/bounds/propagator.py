@@ -28,13 +28,13 @@ from simcert.bounds.blocks import Blocks, add, weighted
 from simcert.bounds.cells import BLOCKS, Coded, InputQuantisers
 from simcert.bounds.interval import Interval, Triple, known
 from simcert.bounds.product import ProductDualRule, ProductRule
-from simcert.bounds.relu import ReluDualRule, ReluRule
+from simcert.bounds.relu import SPREAD, ReluDualRule, ReluRule
 from simcert.bounds.rounding import FLOAT32_LARGEST, FLOAT32_SMALLEST, SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
 from simcert.bounds.single import Rounding
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
-from simcert.functions import Exponential
+from simcert.functions import DynamicQuantizer, Exponential, Quantizer
 from simcert.model.linear import Convolution, Dense, Diagonal, LinearMap, Selection, Zero
 from simcert.model.linear import work as work_of
 from simcert.model.program import Affine, Product, Relu, Step, Univariate
@@ -138,7 +138,7 @@ class _Batch:
     ``lost`` (B,) are the boxes on which a number may be undefined, or overflow in float32.
     ``tracked`` is the last node whose difference is worth a block of its own, ``enough`` the time
     after which no more neurons are bounded symbolically, ``unsettled`` which part of a tensor was
-    to be, the last time.
+    to be, the last time, by block and by whether the tensor was a sum.
     """
 
     box: Interval
@@ -151,7 +151,7 @@ class _Batch:
     f: list[Any] = field(default_factory=list)
     g: list[Any] = field(default_factory=list)
     dual: list[Any] = field(default_factory=list)
-    unsettled: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_BLOCKS, 1.0))
+    unsettled: dict[tuple[str, bool], float] = field(default_factory=dict)
     lost: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -180,7 +180,7 @@ class _Layer:
         elif isinstance(self.f, ProductRule) and isinstance(self.g, ProductRule):
             self.dual = ProductDualRule(self.f, self.g, same=dual.same)
         elif isinstance(self.f, ReluRule):
-            self.dual = ReluDualRule()
+            self.dual = ReluDualRule(SPREAD if quantises(dual) else 0.0)
 
     def coded(self, index: int, coded: Coded) -> _Layer:
         """Return the layer, node ``index``, with other quantisers where there are any for it."""
@@ -249,6 +249,9 @@ class Propagator:
         # A small network's batch is shared in parts; a part within a part would wait for itself.
         self._parallel = _one_by_one if self.part else parallel
         self._work, self._costs, self._steps = work, _costs(dual, single=self._single), steps
+        # In a copy that rounds its activations, what roundings may add up to soon exceeds what two
+        # networks side by side may differ by: f and g come first, if the work is not for all.
+        self._tracked = 0.0 if quantises(dual) and work < self.full_work else math.inf
         # Each output may be flushed to zero; what later steps read is covered by their own terms.
         self._flushed = 2 * FLOAT32_SMALLEST if float32 and not dual.same else 0.0
         self._float32, self._same = float32, dual.same
@@ -293,7 +296,8 @@ class Propagator:
     ) -> RowBounds:
         """Bound the functions on each box, quantisers being as ``coded``."""
         work = self._work * len(box.lower)
-        batch = _Batch(box, deadline, torch.zeros_like(box.lower[:, 0]), work)
+        nothing = torch.zeros_like(box.lower[:, 0])
+        batch = _Batch(box, deadline, nothing, work, tracked=self._tracked)
         if self.part is None:
             # One box of a wide network may take all the time: what is left is for the outputs.
             now = time.monotonic()
@@ -468,7 +472,7 @@ class Propagator:
         if math.isinf(batch.work):
             return boxes, elements
         each = 2.0 * self._costs[index] * _BLOCKS[block] * (1 + _STEP * self._steps)
-        batch.unsettled[block] = len(boxes) / wanted.numel()
+        batch.unsettled[block, self._is_sum(index)] = len(boxes) / wanted.numel()
         to_come = max(self._to_come(index, block, batch) * len(batch.box.lower), each)
         count = int(batch.work / to_come * len(boxes))
         if count < len(boxes):
@@ -486,13 +490,22 @@ class Propagator:
         for node in range(index, len(self._layers)):
             if node in self._refined:
                 each = 2.0 * self._costs[node] * (1 + _STEP * self._steps)
+                tracks = node <= batch.tracked and self._has_dual_reader(node)
                 rows = sum(
-                    _BLOCKS[name] * batch.unsettled[name]
+                    _BLOCKS[name] * batch.unsettled.get((name, self._is_sum(node)), 1.0)
                     for name in (late if node == index else names)
-                    if name != "delta" or node <= batch.tracked
+                    if name != "delta" or tracks
                 )
                 total += each * self._layers[node].node.size * rows
         return total
+
+    def _is_sum(self, index: int) -> bool:
+        """Whether a node is affine: what reads these, rectifiers, and what reads others differ."""
+        return isinstance(self._layers[index].node.f or self._layers[index].node.g, Affine)
+
+    def _has_dual_reader(self, index: int) -> bool:
+        """Whether a node's difference decides a relaxation; in a product network none does."""
+        return any(self._layers[reader].dual is not None for reader in self._readers[index])
 
     def _pick(
         self, index: int, block: str, box: Tensor, element: Tensor, batch: _Batch
@@ -809,6 +822,13 @@ def _spreads(dual: DualProgram, node: DualNode) -> bool:
     size = sum(dual.nodes[source].size for source in sources)
     moves = bool(maps) and all(isinstance(linear, Selection) for linear in maps)
     return moves and node.size > max(_SPREAD, 2 * size)
+
+
+def quantises(dual: DualProgram) -> bool:
+    """Whether a network of the pair rounds its activations."""
+    steps = [step for node in dual.nodes for step in (node.f, node.g)]
+    kinds = Quantizer | DynamicQuantizer
+    return any(isinstance(step, Univariate) and isinstance(step.function, kinds) for step in steps)
 
 
 def _says_more(delta: Interval, a: Interval, b: Interval) -> bool:

@@ -16,6 +16,9 @@ taken, so that the result is exact where both neurons are stable.
 Since Δ ≤ max(0, u_δ), the chord of plane 1 with α = 0 may end at min(u_a, u_δ), and since Δ − δ =
 relu(−a) − relu(−b) ≤ max(0, −l_δ), that of plane 3 at min(−l_a, −l_δ). These are facets of the
 convex hull of close neurons. At the centres plane 2 is nearly always below them: mixtures gain.
+
+Where activations are quantised, b carries roundings that a does not: δ is often as wide as b, and
+planes 1 to 3 tie at the centres. There a part of what a plane spreads over the intervals counts.
 """
 
 from __future__ import annotations
@@ -35,6 +38,9 @@ TIE = 1e-12
 """Planes closer than this, relative to the neurons, are alike; the first one is kept.
 
 Where nothing is known of δ but a − b, planes 1 and 3 tie at the centres up to rounding."""
+
+SPREAD = 0.25
+"""In pairs with quantised activations: the share of a plane's spread that its choice counts."""
 
 
 def chord(x: Interval) -> tuple[Tensor, Tensor]:
@@ -105,24 +111,36 @@ def difference_planes(a: Interval, b: Interval, delta: Interval) -> list[Plane]:
     ]
 
 
-def difference_plane(a: Interval, b: Interval, delta: Interval) -> Plane:
-    """Return the upper plane of relu(a) − relu(b) that is least at the centres."""
-    centres = [(x.lower + x.upper) / 2 for x in (a, b, delta)]
+def difference_plane(a: Interval, b: Interval, delta: Interval, spread: float = 0.0) -> Plane:
+    """Return the upper plane of relu(a) − relu(b) that is least at the centres.
+
+    ``spread`` is the share that counts of how much greater it is elsewhere.
+    """
+    middles = [((x.lower + x.upper) / 2, spread * (x.upper - x.lower) / 2) for x in (a, b, delta)]
     margin = TIE * (a.magnitude + b.magnitude)
+
+    def value_of(plane: Plane) -> Tensor:
+        own = plane.constant
+        for c, (centre, part) in zip(plane[:3], middles, strict=True):
+            own = own + (c * centre + c.abs() * part if spread else c * centre)
+        return own
+
     best, *others = difference_planes(a, b, delta)
-    value = best.delta * centres[2] + best.constant
+    value = value_of(best)
     for plane in others:
-        at_centre = plane.constant + sum(c * m for c, m in zip(plane[:3], centres, strict=True))
-        better = at_centre < value - margin
+        own = value_of(plane)
+        better = own < value - margin
         best = Plane(*(torch.where(better, new, old) for new, old in zip(plane, best, strict=True)))
-        value = torch.where(better, at_centre, value)
+        value = torch.where(better, own, value)
     return best
 
 
-def relax_together(a: Interval, b: Interval, delta: Interval, f: Lines, g: Lines) -> Planes:
+def relax_together(
+    a: Interval, b: Interval, delta: Interval, f: Lines, g: Lines, spread: float = 0.0
+) -> Planes:
     """Return all lines and planes of an aligned node, given the lines around relu(a), relu(b)."""
-    upper = difference_plane(a, b, delta)
-    mirrored = difference_plane(b, a, Interval(-delta.upper, -delta.lower))
+    upper = difference_plane(a, b, delta, spread)
+    mirrored = difference_plane(b, a, Interval(-delta.upper, -delta.lower), spread)
     lower = Plane(-mirrored.b, -mirrored.a, mirrored.delta, -mirrored.constant)
     # Rounding is relative to the absolute terms of the plane that is used, of the greater one here.
     weight_a, weight_b, weight_delta, constant = (
@@ -152,13 +170,17 @@ class ReluRule:
 
 
 class ReluDualRule:
-    """max(x, 0) in both networks."""
+    """max(x, 0) in both networks; ``spread`` is that of :func:`difference_plane`."""
+
+    def __init__(self, spread: float = 0.0) -> None:
+        self._spread = spread
 
     def forward(self, operands: Sequence[Triple], f: Tensor, g: Tensor) -> tuple[Interval, Tensor]:
         """Return the interval of Δ, between min(0, δ) and max(0, δ), and the planes."""
         a, b, delta = (known(interval) for interval in operands[0])
         interval = Interval(delta.lower.clamp(max=0), delta.upper.clamp(min=0))
-        planes = relax_together(a, b, delta, Lines.unpacked(f), Lines.unpacked(g))
+        own = Lines.unpacked(f), Lines.unpacked(g)
+        planes = relax_together(a, b, delta, *own, self._spread)
         return interval, planes.packed()
 
     def unsettled(self, operand: Triple) -> Tensor:

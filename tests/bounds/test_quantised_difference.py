@@ -116,8 +116,12 @@ def test_one_code_is_a_constant() -> None:
 
 
 @pytest.mark.parametrize("radius", [0.0, 0.02, 0.3, 3.0])
-def test_wide_networks_are_no_looser_than_the_product_network(radius: float) -> None:
-    """Where the difference says no more than the two networks, it is given up, and nothing lost."""
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.1])
+def test_wide_networks_are_no_looser_than_the_product_network(radius: float, share: float) -> None:
+    """Where the difference says no more than the two networks, it is given up, and nothing lost.
+
+    Nor with equal work, where that is not enough for all that could be bounded symbolically.
+    """
     random = torch.Generator().manual_seed(3)
     sizes = [6, 300, 40, 3]
     f: list[Step] = [Input(6)]
@@ -137,8 +141,9 @@ def test_wide_networks_are_no_looser_than_the_product_network(radius: float) -> 
     apart = replace(dual, nodes=tuple(replace(node, aligned=False) for node in dual.nodes))
     centre = torch.randn(4, 6, generator=random).double()
     zero, eye = torch.zeros(3, 3).double(), torch.eye(3).double()
+    work = share * Propagator(dual, zero, zero, eye).full_work
     bounds = [
-        Propagator(pair, zero, zero, eye).bound(centre - radius, centre + radius)
+        Propagator(pair, zero, zero, eye, work=work).bound(centre - radius, centre + radius)
         for pair in (dual, apart)
     ]
     largest = [torch.maximum(own.upper, -own.lower) for own in bounds]
@@ -147,6 +152,28 @@ def test_wide_networks_are_no_looser_than_the_product_network(radius: float) -> 
     value = (left.run(points.reshape(-1, 6)) - right.run(points.reshape(-1, 6))).reshape(4, 200, 3)
     assert (value <= bounds[0].upper[:, None] + 1e-9).all()
     assert (value >= bounds[0].lower[:, None] - 1e-9).all()
+
+
+def test_two_networks_side_by_side_take_no_work_for_differences() -> None:
+    """What they could take goes to f and g: two blocks of five bound all of their tensors."""
+    random = torch.Generator().manual_seed(7)
+    steps: list[list[Step]] = [[Input(5)], [Input(5)]]
+    for inputs, outputs in pairwise([5, 280, 30, 2]):
+        weight = torch.randn(outputs, inputs, generator=random).double() / inputs**0.5
+        for own, scale in zip(steps, (1.0, 1.0625), strict=True):
+            bias = torch.zeros(outputs, dtype=torch.float64)
+            own.append(Affine((len(own) - 1,), (Dense(weight * scale),), bias, "dense"))
+            if outputs > 2:
+                own.append(Relu(len(own) - 1, outputs, "relu"))
+    dual = align(*(Program(tuple(own)) for own in steps))
+    apart = replace(dual, nodes=tuple(replace(node, aligned=False) for node in dual.nodes))
+    zero, eye = torch.zeros(2, 2).double(), torch.eye(2).double()
+    low, high = -torch.ones(1, 5).double(), torch.ones(1, 5).double()
+    whole = Propagator(apart, zero, zero, eye)
+    limited = Propagator(apart, zero, zero, eye, work=0.41 * whole.full_work)
+    for own, all_of_it in zip(limited.bound(low, high), whole.bound(low, high), strict=True):
+        if isinstance(own, torch.Tensor):
+            assert torch.equal(own, all_of_it)
 
 
 def test_a_late_box_of_a_wide_network_keeps_its_intervals() -> None:
