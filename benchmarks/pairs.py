@@ -13,6 +13,10 @@ A rerun continues FILE.csv; at its end the table is printed in Markdown.
 of each quantised neuron, times the derivative of the gap between the two best scores (at the first
 real input, all roundings against it). To first order, no bound that knows of a rounding only that
 it is at most half a step can be smaller.
+
+``--alone`` prints the largest width of a score of the original alone, every neuron bounded
+symbolically, and of the copy's codes there. Where these are far apart, so far are f and g in any
+bound that bounds the original no better: at least half of what is between the two widths.
 """
 
 import argparse
@@ -121,15 +125,20 @@ def scores(paths: list[Path], region: Region, options: argparse.Namespace) -> di
     return found
 
 
-def measure(
-    paths: list[Path], name: str, x: np.ndarray, steps: float, options: argparse.Namespace
-) -> dict[str, object]:
-    """Return one row of the table."""
+def around(paths: list[Path], name: str, x: np.ndarray, steps: float) -> Region:
+    """Return the ball around an input, its radius in steps of the input's quantiser."""
     radius = steps * (input_step(load(paths[1]).graph) or 1 / 255)
     corners = x - radius, x + radius
     if name == "tflm_sine":
         corners = np.array([[0.0]]), np.array([[2 * np.pi]])
-    region = Region.from_boxes(*corners, source=f"{name}, radius {radius:.4g}")
+    return Region.from_boxes(*corners, source=f"{name}, radius {radius:.4g}")
+
+
+def measure(
+    paths: list[Path], name: str, x: np.ndarray, steps: float, options: argparse.Namespace
+) -> dict[str, object]:
+    """Return one row of the table."""
+    region = around(paths, name, x, steps)
     result = simcert.verify(
         *paths,
         simcert.Claim(region, arithmetic=options.arithmetic),
@@ -144,6 +153,24 @@ def measure(
         "seconds": result.elapsed_seconds,
         **scores(paths, region, options),
     }
+
+
+def alone(paths: list[Path], region: Region, options: argparse.Namespace) -> tuple[float, float]:
+    """Return the largest width of a score of the original alone, and of a score's codes."""
+    f, g = (lower(model.graph) for model in loaded(paths))
+    twice = align(f, f)
+    zero = torch.zeros(twice.outputs, twice.outputs, dtype=torch.float64)
+    eye = torch.eye(twice.outputs, dtype=torch.float64)
+    threads = Threads(options.threads)
+    float32 = options.arithmetic == "float32"
+    propagator = Propagator(twice, eye, zero, zero, float32=float32, parallel=threads.map)
+    bounds = propagator.bound(torch.tensor(region.lower), torch.tensor(region.upper))
+    last = g.steps[-1]
+    codes = float("inf")
+    if isinstance(last, Univariate) and isinstance(last.function, Quantizer):
+        q = last.function
+        codes = float(((q.greatest - q.least) * q.scale).max())
+    return float((bounds.upper - bounds.lower).max()), codes
 
 
 def half_steps(program: Program, x: torch.Tensor) -> tuple[float, float]:
@@ -183,6 +210,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--half-steps", action="store_true")
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--pairs", help="comma-separated; all of pairs.csv by default")
     parser.add_argument("--steps", type=numbers, default=[1.0], help="radii, in steps of the input")
     parser.add_argument("--rows", type=numbers, default=[0.0], help="which real inputs")
@@ -191,11 +219,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--arithmetic", default="float32", choices=["float32", "real"])
     options = parser.parse_args()
-    if not options.half_steps and options.output is None:
+    prints = options.half_steps or options.alone
+    if not prints and options.output is None:
         parser.error("--output is needed")
     torch.set_num_threads(1)
     if options.half_steps:
         print("| pair | gap of the two best scores | half steps |\n|---|---|---|")
+    elif options.alone:
+        print("| pair | steps | original alone | codes |\n|---|---|---|---|")
     else:
         measured = Rows(options.output, COLUMNS, key=4)
     with (options.data / "pairs/pairs.csv").open() as file:
@@ -206,7 +237,7 @@ def main() -> None:
             continue
         paths = [options.data / pair[column] for column in ("original", "compressed")]
         inputs = load(paths[1]).graph.input.size
-        if options.half_steps and input_step(load(paths[1]).graph) is None:
+        if prints and input_step(load(paths[1]).graph) is None:
             continue
         real = inputs_of(name, options.data, int(max(options.rows)) + 1)
         if options.half_steps:
@@ -219,11 +250,16 @@ def main() -> None:
             uniform = np.random.default_rng(row).random((1, inputs))
             x = real[row : row + 1] if len(real) else uniform
             for steps in options.steps:
+                if options.alone:
+                    region = around(paths, name, x, steps)
+                    width, codes = alone(paths, region, options)
+                    print(f"| {name} | {steps:g} | {width:.4g} | {codes:.4g} |", flush=True)
+                    continue
                 key = (name, row, steps, options.arithmetic)
                 if key not in measured:
                     values = dict(zip(COLUMNS, key, strict=False))
                     measured.append(values | measure(paths, name, x, steps, options))
-    if not options.half_steps:
+    if not prints:
         print_table(measured.stored)
 
 
