@@ -85,10 +85,11 @@ class RowBounds(NamedTuple):
     ``lower`` and ``upper`` are (B, S). On each box a function is at least lower_slope·x +
     lower_offset and at most upper_slope·x + upper_offset, rounding included; slopes (B, S, inputs)
     say where to split and where to look for a witness, with the offsets (B, S) they can be
-    integrated. The tighter of several methods gave ``lower`` and ``upper``, so that a linear bound
-    alone may say less. ``inherited`` (B, 6, neurons) holds the intervals of what relu reads, for
-    parts of the boxes to start from. ``triples`` are the intervals of all dual nodes, where they
-    were kept.
+    integrated. ``gap`` (B, S, inputs), or (B, S, 0) where nobody knows, is how much of what
+    relaxations add between the two goes back to each input. The tighter of several methods gave
+    ``lower`` and ``upper``, so that a linear bound alone may say less. ``inherited``
+    (B, 6, neurons) holds the intervals of what relu reads, for parts of the boxes to start from.
+    ``triples`` are the intervals of all dual nodes, where they were kept.
     """
 
     lower: Tensor
@@ -97,6 +98,7 @@ class RowBounds(NamedTuple):
     upper_slope: Tensor
     lower_offset: Tensor
     upper_offset: Tensor
+    gap: Tensor
     inherited: Tensor
     triples: list[Triple]
 
@@ -557,7 +559,15 @@ class Propagator:
         for index, part in self._refined.items():
             inherited[..., part] = batch.triples[index].pack()
         return RowBounds(
-            lower, upper, -slopes[1], slopes[0], -offsets[1], offsets[0], inherited, batch.triples
+            lower,
+            upper,
+            -slopes[1],
+            slopes[0],
+            -offsets[1],
+            offsets[0],
+            slopes[0][..., :0],
+            inherited,
+            batch.triples,
         )
 
     def _bound_part_in_time(

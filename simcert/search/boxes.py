@@ -159,7 +159,7 @@ def split(
     distribution: Distribution,
     dtype: DTypeLike,
     first: int,
-) -> tuple[Boxes, Boxes, Splits]:
+) -> tuple[Boxes, Float, Boxes, Splits]:
     """Cut each box in two where splitting promises most.
 
     The cut is a value of ``dtype``, so that inputs of the networks, and draws rounded to it, belong
@@ -174,7 +174,8 @@ def split(
         first: number of the first new node.
 
     Returns:
-        The halves, the boxes that are too narrow to be cut in any dimension, and the cuts.
+        The halves, what a cut of these promises, the boxes that are too narrow to be cut in any
+        dimension, and the cuts.
     """
     middle = boxes.centre.astype(dtype).astype(np.float64)
     possible = (boxes.lower < middle) & (middle < boxes.upper)
@@ -198,4 +199,7 @@ def split(
     root = halves.root
     share = distribution.mass(halves.lower, halves.upper, region.lower[root], region.upper[root])
     cuts = Splits(boxes.node, dimension, cut)
-    return replace(halves, mass=region.weights[root] * share), narrow, cuts
+    # A squared share of the spread goes with the squared width.
+    promised = np.concatenate([useful[~stuck]] * 2)
+    promised[np.arange(len(halves)), np.concatenate([dimension] * 2)] /= 4
+    return replace(halves, mass=region.weights[root] * share), promised, narrow, cuts

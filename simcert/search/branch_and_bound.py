@@ -36,8 +36,8 @@ after which they are used: both fixed, so that no result depends on how long tha
 _FEW_INPUTS = 16
 """With more inputs, splitting boxes is hopeless, and wide networks are tuned instead."""
 
-_DEEP, _OFTEN = 20, 4
-"""Boxes cut this often, and after every fourth further cut, are cut where they are widest."""
+_FAR = 2.0
+"""Boxes whose bound is so many times the tolerance are cut twice at once."""
 
 _LARGEST_BATCH = 512
 _BATCH_ELEMENTS = 1 << 22
@@ -247,7 +247,7 @@ class BranchAndBound:
         tolerance = self._claim.tolerance
         if tolerance is None or self._boxes or len(self._open) != 1 or not self._job.is_quick:
             return False
-        box = next(self._open.parts())
+        box = next(part for part in self._open.parts() if len(part))
         try:
             bounds = self._answers([box], compiled=False, deadline=deadline)[0]
         except OutOfTimeError:
@@ -450,14 +450,8 @@ class BranchAndBound:
         if self._claim.tolerance is not None:
             violated = divergence.lower(lower, upper) > self._claim.tolerance
         closed = (bound <= self._limit()) | violated
-        halves, narrow, cuts = split(
-            boxes.take(~closed),
-            self._score(boxes, bounds, lower, upper)[~closed],
-            self._claim.region,
-            self._claim.distribution,
-            self._dtype,
-            self._nodes,
-        )
+        score = self._score(boxes, bounds, lower, upper)
+        halves, narrow, cuts = self._split(boxes.take(~closed), score[~closed])
         halves = replace(halves, possible=self._integrator.possible(halves))
         self._settling = True  # an interruption from here on leaves no state to go on from
         self._close(boxes.take(closed))
@@ -467,7 +461,7 @@ class BranchAndBound:
         self._splits.append(cuts)
         self._nodes += 2 * len(cuts)
         self._boxes += len(boxes)
-        self._stuck = Boxes.concatenated([self._stuck, narrow.bare])
+        self._stuck = Boxes.concatenated([self._stuck, narrow])
         self._push(halves)
         self._current = self._none
         if self._claim.tolerance is None:  # a better witness may have settled other boxes
@@ -482,35 +476,40 @@ class BranchAndBound:
         with np.errstate(over="ignore", invalid="ignore"):
             self._closed_mean += float(np.nan_to_num(boxes.mass * boxes.bound, nan=np.inf).sum())
 
+    def _split(self, boxes: Boxes, score: Float) -> tuple[Boxes, Boxes, Splits]:
+        """Cut boxes in two where ``score`` (B, inputs) promises most, in four where far from done.
+
+        Without a tolerance all in two: what is enough depends on a witness, and when that is found
+        on which boxes are in memory.
+
+        Returns:
+            The parts, the boxes that are too narrow to be cut, and the cuts.
+        """
+        law = self._claim.region, self._claim.distribution, self._dtype
+        halves, promised, narrow, cuts = split(boxes, score, *law, self._nodes)
+        enough = self._claim.tolerance
+        far = halves.bound > (math.inf if enough is None else _FAR * enough)
+        first = self._nodes + 2 * len(cuts)
+        quarters, _, whole, own = split(halves.take(far), promised[far], *law, first)
+        parts = Boxes.concatenated([halves.take(~far), whole, quarters])
+        return parts, narrow.bare, Splits.joined([cuts, own])
+
     def _score(self, boxes: Boxes, bounds: RowBounds, lower: Float, upper: Float) -> Float:
         """Return what a cut in each dimension promises, (B, inputs).
 
         The sum over the functions that matter of the squared share that a dimension has in the
-        spread of its linear bounds: ((|lower slope| + |upper slope|) · width / bound)². It does
-        not see an input on which relaxations depend and linear bounds do not: a box that has been
-        cut often without being settled is cut now and then where it is widest.
+        distance between its linear bounds: their spread (|lower slope| + |upper slope|) · width,
+        and what relaxations add, as far as it is known where it goes back to.
         """
         slope = (bounds.lower_slope.abs() + bounds.upper_slope.abs()).cpu().numpy()
         size = np.maximum(np.maximum(np.abs(lower), np.abs(upper)), np.finfo(np.float64).tiny)
         with np.errstate(over="ignore", invalid="ignore"):
-            share = slope * (boxes.upper - boxes.lower)[:, None] / size[..., None]
+            distance = slope * (boxes.upper - boxes.lower)[:, None]
+            if bounds.gap.shape[2]:
+                distance = distance + bounds.gap.cpu().numpy()
+            share = distance / size[..., None]
             score: Float = np.where(self._keeping(lower, upper)[..., None], share**2, 0.0).sum(1)
-        cuts = self._cuts(boxes)
-        widest = (cuts >= _DEEP) & (cuts % _OFTEN == 0)
-        return np.where(widest[:, None], boxes.upper - boxes.lower, score)
-
-    def _cuts(self, boxes: Boxes) -> Float:
-        """Return how often boxes were cut, (B,).
-
-        That is rounded, as halves of numbers of the input type may be uneven.
-        """
-        region, root = self._claim.region, boxes.root
-        whole = region.upper[root] - region.lower[root]
-        share = np.divide(
-            boxes.upper - boxes.lower, whole, out=np.ones_like(whole), where=whole > 0
-        )
-        cuts: Float = np.round(-np.log2(np.maximum(share, np.finfo("f8").tiny)).sum(axis=1))
-        return cuts
+        return score
 
     def _keeping(self, lower: Float, upper: Float) -> NDArray[np.bool_]:
         """Return which functions (B, S) a cut should tighten.

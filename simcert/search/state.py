@@ -142,7 +142,8 @@ class State:
             ValueError: they contradict each other.
         """
         count = len(self.splits)
-        if self.nodes != region.boxes + 2 * count or self.boxes < count:
+        # A box that was bounded is cut once, or it and both halves.
+        if self.nodes != region.boxes + 2 * count or 3 * self.boxes < count:
             raise ValueError("its counts contradict each other")
         lower, upper = (
             np.concatenate([corner, np.zeros((2 * count, region.inputs))])

@@ -19,7 +19,7 @@ def test_repeated_splits_cover_the_region(distribution) -> None:
     first = 2
     for _ in range(7):
         score = generator.random((len(boxes), 3))
-        boxes, narrow, cuts = split(boxes, score, region, distribution, "f4", first)
+        boxes, _, narrow, cuts = split(boxes, score, region, distribution, "f4", first)
         first += 2 * len(cuts)
         assert len(narrow) == 0
     assert len(boxes) == 2 * 2**7
@@ -37,7 +37,7 @@ def test_a_box_without_a_value_inside_is_not_split() -> None:
     one = np.float32(1.0)
     region = Region.from_boxes([[1.0]], [[float(np.nextafter(one, 2 * one))]], source="one step")
     boxes = roots(region, Uniform(), 1, 0)
-    halves, narrow, cuts = split(boxes, np.ones((1, 1)), region, Uniform(), np.float32, 1)
+    halves, _, narrow, cuts = split(boxes, np.ones((1, 1)), region, Uniform(), np.float32, 1)
     assert len(halves) == 0
     assert len(narrow) == 1
     assert len(cuts) == 0
@@ -50,7 +50,8 @@ def test_the_split_tree_rebuilds_the_leaves() -> None:
     for _ in range(5):
         chosen = generator.random(len(boxes)) < 0.6
         score = generator.random((int(chosen.sum()), 2))
-        halves, _, cuts = split(boxes.take(chosen), score, region, Uniform(), np.float32, first)
+        law = region, Uniform(), np.float32
+        halves, _, _, cuts = split(boxes.take(chosen), score, *law, first)
         boxes, parts, first = (
             Boxes.concatenated([boxes.take(~chosen), halves]),
             [*parts, cuts],

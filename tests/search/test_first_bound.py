@@ -18,6 +18,13 @@ def test_what_is_bounded_first_is_what_the_search_bounds_first(tmp_path):
     assert_same(first, second)
 
 
+def test_a_region_that_is_on_disk_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setenv("SIMCERT_CACHE", str(tmp_path))
+    own = search(small_pair(tmp_path, 1e6), memory=1.0)
+    assert own.settles_at_once(math.inf)
+    own.close()
+
+
 def test_no_time_says_nothing(tmp_path):
     own = search(small_pair(tmp_path, 1e6))
     assert not own.settles_at_once(-math.inf)

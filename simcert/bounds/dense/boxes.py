@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from simcert.bounds.dense.compiling import SOURCES, inner, outer
+from simcert.bounds.dense.gaps import attribute, share_out
 from simcert.bounds.dense.inheritance import Float32, inherit, pass_on
 from simcert.bounds.dense.intervals import (
     WIDEN,
@@ -17,12 +18,12 @@ from simcert.bounds.dense.intervals import (
     meet_sums,
     overflows,
 )
-from simcert.bounds.dense.lanes import WIDTH, gather, load, spread, store
+from simcert.bounds.dense.lanes import WIDTH, Lanes, gather, load, spread, store
 from simcert.bounds.dense.layers import Layers
 from simcert.bounds.dense.products import pack
 from simcert.bounds.dense.relaxing import relax
 from simcert.bounds.dense.room import Float, Known, Work
-from simcert.bounds.dense.substitution import alone, concretise, together
+from simcert.bounds.dense.substitution import alone, concretise, through_layer, together
 from simcert.bounds.rounding import SMALLEST, UNIT_ROUNDOFF
 
 _ALIKE = 1.05
@@ -60,7 +61,8 @@ def _compiled_from(sources: str) -> Callable[..., None]:
             work: for rows of coefficients.
             bounds: (B, 4, S), the maxima of the functions and of their negatives; then those of
                 the linear bounds alone.
-            slopes: (B, 2, S, inputs), the linear bounds behind them.
+            slopes: (B, 4, S, inputs), the linear bounds behind them, and what relaxations add to
+                each, by input.
         """
         _ = sources
         before, after = work.before, work.after
@@ -84,6 +86,7 @@ def _compiled_from(sources: str) -> Callable[..., None]:
                     pass_on(after, work.passed, own)
                     used += size
                 relax(layers, k, known, work)
+                share_out(layers, k, known, work)
                 pack(layers, k, known)
                 activate(after, before, size, layers.relus[k])
             _bound_functions(
@@ -289,12 +292,13 @@ def _bound_functions(
         first, row = panel * 5 * step, panel * WIDTH
         for part in range(3):
             _copy(panels, first + part * step, size, c, part * size * WIDTH)
-        constant, f = together(layers, last, known, work, spread(underflow))
+        constant, f = _dually(layers, known, work, spread(underflow))
         g = f + inputs * WIDTH
         store(maxima, row, concretise(c, f, c, g, work.box, inputs, constant))
         for j in range(inputs):
             place = j * len(panels) * WIDTH + row
             store(work.slopes, place, load(c, f + j * WIDTH) + load(c, g + j * WIDTH))
+            store(work.gaps, place, load(work.gap, j * WIDTH))
         # The product network: c_δ (f − g) is c_δ f − c_δ g.
         _copy(panels, first + 3 * step, size, c, 0)
         constant, f = alone(layers, 0, last, known, work, spread(underflow), False)
@@ -309,8 +313,23 @@ def _bound_functions(
             linear, own = _finite(maxima[at]), _finite(maxima[len(panels) * WIDTH + at])
             bounds[side, row], bounds[2 + side, row] = min(linear, own), linear
             for j in range(inputs):
-                slopes[side, row, j] = work.slopes[j * len(panels) * WIDTH + at]
+                place = j * len(panels) * WIDTH + at
+                slopes[side, row, j] = work.slopes[place]
+                slopes[2 + side, row, j] = work.gaps[place]
     _bound_plainly(functions, work.before, bounds)
+
+
+@inner
+def _dually(layers: Layers, known: Known, work: Work, constant: Lanes) -> tuple[Lanes, int]:
+    """Carry a panel of the wanted functions to the input, as `together`, and write ``work.gap``."""
+    work.gap[:] = 0.0
+    at, into = 0, len(work.coefficients) // 2
+    for k in range(layers.relus.shape[0] - 1, -1, -1):
+        if layers.relus[k]:
+            attribute(k, at, known, work)
+        constant = constant + through_layer(layers, k, known, work, at, into)
+        at, into = into, at
+    return constant, at
 
 
 @inner

@@ -61,7 +61,7 @@ class DensePropagator:
         inherits[:, :3], inherits[:, 3:] = -np.inf, np.inf
         if inherited is not None:
             inherits[...] = inherited.numpy()
-        bounds, slopes = np.empty((count, 4, rows)), np.empty((count, 2, rows, inputs))
+        bounds, slopes = np.empty((count, 4, rows)), np.empty((count, 4, rows, inputs))
         width = self._functions.shape[2]
         known, work = make_room(len(self._layers.relus), inputs, width, rows)
         bound_boxes(
@@ -78,7 +78,7 @@ class DensePropagator:
             slopes,
         )
         upper_bound, negated_lower, *linear = torch.from_numpy(bounds).unbind(1)
-        upper_slope, negated_slope = torch.from_numpy(slopes).unbind(1)
+        upper_slope, negated_slope, *gaps = torch.from_numpy(slopes).unbind(1)
         box = Interval(lower, upper)
         return RowBounds(
             -negated_lower,
@@ -87,6 +87,7 @@ class DensePropagator:
             upper_slope,
             -offset_of(negated_slope, linear[1], box),
             offset_of(upper_slope, linear[0], box),
+            gaps[0] + gaps[1],
             torch.from_numpy(inherits),
             [],
         )

@@ -53,7 +53,7 @@ def relax(layers: Layers, k: int, known: Known, work: Work) -> None:
             a = _bounds_of(bounds, 0, active, place + first)
             b = _bounds_of(bounds, 1, active, place + first)
             delta = _bounds_of(bounds, 2, active, place + first)
-            _write_planes(a, b, delta, layers.sizes[k + 1], records)
+            _write_planes(a, b, delta, layers.sizes[k + 1] + 4 * layers.relus.shape[0], records)
         for part in range(3):
             at = (part * layers.biases.shape[1] + k) * width
             bias = gather(layers.biases, at, active, place + first)
@@ -74,14 +74,14 @@ def _bounds_of(bounds: Float, part: int, active: Integer, place: int) -> Pair:
 
 
 @inner
-def _write_planes(a: Pair, b: Pair, delta: Pair, size: int, records: Float) -> None:
+def _write_planes(a: Pair, b: Pair, delta: Pair, terms: int, records: Float) -> None:
     """Write the lines and planes of eight neurons, and their rounding errors.
 
     Args:
         a: lower and upper bounds.
         b: likewise.
         delta: likewise.
-        size: neurons of the layer.
+        terms: that a constant is added up with, of the layer, and of others.
         records: (24, 8), see `Known.neurons`.
     """
     zero, one, opposite = spread(0.0), spread(1.0), (0.0 - delta[1], 0.0 - delta[0])
@@ -91,7 +91,7 @@ def _write_planes(a: Pair, b: Pair, delta: Pair, size: int, records: Float) -> N
     b_lower_slope = where_less(0.0 - b[0], b[1], one, zero)
     up_a, up_b, up_d, up = _plane(a, b, delta, (a_slope, a_intercept), b_lower_slope)
     low_b, low_a, low_d, low = _plane(b, a, opposite, (b_slope, b_intercept), a_lower_slope)
-    factor = (2 * size + 64) * UNIT_ROUNDOFF * 1.01
+    factor = (2 * terms + 64) * UNIT_ROUNDOFF * 1.01
     a_size, b_size, d_size = _size(a), _size(b), _size(delta)
     store(records, 0, a_slope)
     store(records, WIDTH, a_intercept)

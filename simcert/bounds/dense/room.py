@@ -28,6 +28,8 @@ class Known(NamedTuple):
         errors: (L, 3, N) rounding errors of all neurons.
         lines: (2, L, N, 2, inputs + 1) linear upper bounds of a and −a, b and −b of the neurons
             that were bounded symbolically, the constants last; see :mod:`..substitution`.
+        shares: (L, N, inputs) how a neuron's range is shared out among the inputs, of those that
+            stay; 0 where its sign is known, see :mod:`..gaps`.
         f: (L, N · N) weights of the original network in tiles, see :mod:`..products`.
         g: (L, 2 · N · N) weights of the compressed network, and the differences, likewise.
     """
@@ -37,6 +39,7 @@ class Known(NamedTuple):
     neurons: Float
     errors: Float
     lines: Float
+    shares: Float
     f: Float
     g: Float
 
@@ -49,6 +52,8 @@ class Work(NamedTuple):
         maxima: of rows; of the wanted functions twice, dually and on the product network.
         kept: coefficients of one network on the inputs.
         slopes: (inputs, rows) of the wanted functions.
+        gaps: (inputs, rows) what relaxations add to them, by input.
+        gap: (inputs, 8) the same of a panel.
         wanted: the neuron that a row bounds.
         signs: 1 for its upper bound, -1 for its lower one, 0 for a row that fills a panel.
         operands: (N, 9) centre, radius and size of a, b and δ of the neurons that stay.
@@ -65,6 +70,8 @@ class Work(NamedTuple):
     maxima: Float
     kept: Float
     slopes: Float
+    gaps: Float
+    gap: Float
     wanted: Integer
     signs: Float
     operands: Float
@@ -86,6 +93,7 @@ def make_room(layers: int, inputs: int, width: int, functions: int) -> tuple[Kno
         neurons=np.zeros((layers, width, RECORD)),
         errors=np.zeros((layers, 3, width)),
         lines=np.zeros((2, layers, width, 2, inputs + 1)),
+        shares=np.zeros((layers, width, inputs)),
         f=np.zeros((layers, width * width)),
         g=np.zeros((layers, 2 * width * width)),
     )
@@ -94,6 +102,8 @@ def make_room(layers: int, inputs: int, width: int, functions: int) -> tuple[Kno
         maxima=np.zeros(2 * rows),
         kept=np.zeros(WIDTH * inputs),
         slopes=np.zeros(inputs * rows),
+        gaps=np.zeros(inputs * rows),
+        gap=np.zeros((inputs, WIDTH)),
         wanted=np.zeros(rows, dtype=np.int64),
         signs=np.zeros(rows),
         operands=np.zeros((width, 9)),

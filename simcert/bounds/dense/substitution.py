@@ -2,7 +2,8 @@
 
 The coefficients on a, b and δ, (n, 8) each, lie one after the other; those of one network alone
 lie likewise. They are read at one place of ``work.coefficients`` and written at another, in turns.
-The constants of the eight rows stay in a register all the way.
+The constants of the eight rows stay in a register all the way: those of a layer are added up, and
+then added to the others, so that a term takes part in no more than N + L additions.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ def alone(
         record = k * width * RECORD
         line, bias = record + 4 * part, record + 17 + part
         if relus[k] and again:
-            constant = _along_chosen_lines(part, k, c, at, known, work.points, constant)
+            constant = constant + _along_chosen_lines(part, k, c, at, known, work.points)
         elif relus[k]:
-            constant = _along_lines(c, at, n, known.neurons, line, bias, constant)
+            constant = constant + _along_lines(c, at, n, known.neurons, line, bias)
         else:
-            constant = _add_biases(c, at, n, known.neurons, bias, constant)
+            constant = constant + _biases(c, at, n, known.neurons, bias)
         if part == 0:
             multiply(known.f, k * width * width, n * TILE, n, m, c, at, into)
         else:
@@ -73,33 +74,41 @@ def together(
     Returns:
         The constants and where the coefficients are.
     """
-    c, counts, relus = work.coefficients, known.counts, layers.relus
-    width = layers.weights.shape[2]
-    at, into = 0, len(c) // 2
+    at, into = 0, len(work.coefficients) // 2
     for k in range(start, -1, -1):
-        n, m = counts[k + 1], counts[k]
-        b, delta = at + n * WIDTH, at + 2 * n * WIDTH
-        record = k * width * RECORD
-        if relus[k]:
-            constant = _along_planes(c, at, n, known.neurons, record, constant)
-        else:
-            constant = _add_biases(c, at, n, known.neurons, record + 17, constant)
-            constant = _add_biases(c, b, n, known.neurons, record + 18, constant)
-            constant = _add_biases(c, delta, n, known.neurons, record + 19, constant)
-        # δ of the layer is W_f δ + (W_f − W_g) b.
-        first, terms = k * width * width, 2 * n if layers.changed[k] else n
-        multiply(known.f, first, n * TILE, n, m, c, at, into)
-        multiply(known.g, 2 * first, 2 * n * TILE, terms, m, c, b, into + m * WIDTH)
-        multiply(known.f, first, n * TILE, n, m, c, delta, into + 2 * m * WIDTH)
+        constant = constant + through_layer(layers, k, known, work, at, into)
         at, into = into, at
     return constant, at
 
 
 @inner
-def _along_lines(
-    c: Float, at: int, n: int, neurons: Float, line: int, bias: int, constant: Lanes
-) -> Lanes:
-    """Replace coefficients on relu(x) by those on x, and add biases.
+def through_layer(layers: Layers, k: int, known: Known, work: Work, at: int, into: int) -> Lanes:
+    """Carry a panel on a, b and δ from what layer ``k`` gives to what it reads.
+
+    Returns:
+        What is added to the constants.
+    """
+    c, neurons, n, m = work.coefficients, known.neurons, known.counts[k + 1], known.counts[k]
+    width = layers.weights.shape[2]
+    b, delta = at + n * WIDTH, at + 2 * n * WIDTH
+    record = k * width * RECORD
+    if layers.relus[k]:
+        constant = _along_planes(c, at, n, neurons, record)
+    else:
+        constant = _biases(c, at, n, neurons, record + 17)
+        constant = constant + _biases(c, b, n, neurons, record + 18)
+        constant = constant + _biases(c, delta, n, neurons, record + 19)
+    # δ of the layer is W_f δ + (W_f − W_g) b.
+    first, terms = k * width * width, 2 * n if layers.changed[k] else n
+    multiply(known.f, first, n * TILE, n, m, c, at, into)
+    multiply(known.g, 2 * first, 2 * n * TILE, terms, m, c, b, into + m * WIDTH)
+    multiply(known.f, first, n * TILE, n, m, c, delta, into + 2 * m * WIDTH)
+    return constant
+
+
+@inner
+def _along_lines(c: Float, at: int, n: int, neurons: Float, line: int, bias: int) -> Lanes:
+    """Replace coefficients on relu(x) by those on x, and return what is added with the biases.
 
     Args:
         c: the coefficients.
@@ -108,9 +117,8 @@ def _along_lines(
         neurons: see `Known.neurons`.
         line: place of the first neuron's line.
         bias: place of its bias.
-        constant: added to.
     """
-    zero = spread(0.0)
+    zero = constant = spread(0.0)
     for _ in range(n):
         value = load(c, at)
         up, down = larger(value, zero), smaller(value, zero)
@@ -126,9 +134,7 @@ def _along_lines(
 
 
 @inner
-def _along_chosen_lines(
-    part: int, k: int, c: Float, at: int, known: Known, points: Float, constant: Lanes
-) -> Lanes:
+def _along_chosen_lines(part: int, k: int, c: Float, at: int, known: Known, points: Float) -> Lanes:
     """Replace coefficients on relu(x) of layer ``k`` as `_along_lines`, with lower lines of choice.
 
     Any slope in [0, 1] makes one. That of a row is 1 where the linear lower bound of x is positive
@@ -138,6 +144,7 @@ def _along_chosen_lines(
     """
     neurons, lines, active = known.neurons, known.lines, known.active
     inputs, width, zero, one = points.shape[0], lines.shape[2], spread(0.0), spread(1.0)
+    constant = zero
     for m in range(known.counts[k + 1]):
         record = (k * width + m) * RECORD
         line, bias = record + 4 * part, record + 17 + part
@@ -162,17 +169,15 @@ def _along_chosen_lines(
 
 
 @inner
-def _along_planes(c: Float, at: int, n: int, neurons: Float, record: int, constant: Lanes) -> Lanes:
-    """Replace coefficients on relu(a), relu(b), Δ by those on a, b, δ, and add biases."""
+def _along_planes(c: Float, at: int, n: int, neurons: Float, record: int) -> Lanes:
+    """Replace coefficients on relu(a), relu(b), Δ by those on a, b, δ; return what is added."""
     zero, apart = spread(0.0), n * WIDTH
+    constant = zero
     for _ in range(n):
         cf, cg, cd = load(c, at), load(c, at + apart), load(c, at + 2 * apart)
         lost = magnitude(cf) * number(neurons, record + 3)
         lost = lost + magnitude(cg) * number(neurons, record + 7) + (cf + cg + cd) * 0.0
-        # Of opposite signs, the smaller of both moves into δ, with the sign of c_f.
-        opposite = zero - cg
-        moved = larger(smaller(cf, opposite), zero) + smaller(larger(cf, opposite), zero)
-        cf, cg, cd = cf - moved, cg + moved, cd + moved
+        cf, cg, cd = moved(cf, cg, cd)
         f_up, f_down = larger(cf, zero), smaller(cf, zero)
         g_up, g_down = larger(cg, zero), smaller(cg, zero)
         up, down = larger(cd, zero), smaller(cd, zero)
@@ -197,8 +202,21 @@ def _along_planes(c: Float, at: int, n: int, neurons: Float, record: int, consta
 
 
 @inner
-def _add_biases(c: Float, at: int, n: int, neurons: Float, record: int, constant: Lanes) -> Lanes:
-    """Add c · bias + |c| · error; ``record``: place of the first bias."""
+def moved(cf: Lanes, cg: Lanes, cd: Lanes) -> tuple[Lanes, Lanes, Lanes]:
+    """Move, where c_f and c_g have opposite signs, the smaller of both into c_δ.
+
+    With the sign of c_f: a − b − δ = 0.
+    """
+    zero = spread(0.0)
+    opposite = zero - cg
+    moving = larger(smaller(cf, opposite), zero) + smaller(larger(cf, opposite), zero)
+    return cf - moving, cg + moving, cd + moving
+
+
+@inner
+def _biases(c: Float, at: int, n: int, neurons: Float, record: int) -> Lanes:
+    """Return c · bias + |c| · error; ``record``: place of the first bias."""
+    constant = spread(0.0)
     for _ in range(n):
         value = load(c, at)
         constant = constant + value * number(neurons, record)
@@ -222,11 +240,12 @@ def concretise(
         inputs: how many.
         constant: added.
     """
+    total = spread(0.0)
     for j in range(inputs):
         cf, cg = load(c, f), load(other, g)
         both = cf + cg
-        constant = constant + both * number(box, j) + magnitude(both) * number(box, inputs + j)
+        total = total + both * number(box, j) + magnitude(both) * number(box, inputs + j)
         lost = magnitude(cf) + magnitude(cg)
-        constant = constant + lost * number(box, 2 * inputs + j)
+        total = total + lost * number(box, 2 * inputs + j)
         f, g = f + WIDTH, g + WIDTH
-    return constant
+    return constant + total
