@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from simcert.functions.float32 import LARGEST, SMALLEST
 from simcert.functions.identity import Identity
 
 _CODES = 255
@@ -57,9 +58,11 @@ class DynamicQuantizer:
         return torch.zeros_like(lower, dtype=torch.bool)
 
     def roundoff(self, lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-        """The quotient and the product with s are rounded."""
+        """The quotient and the product with s are rounded; s overflows where the range does."""
         size = torch.maximum(lower.abs(), upper.abs())
-        return torch.zeros_like(size), 8 * 2.0**-24 * size + 2.0**-126
+        error = 8 * 2.0**-24 * size + SMALLEST
+        fits = size.amax(-1, keepdim=True) < LARGEST
+        return torch.zeros_like(size), torch.where(fits, error, torch.inf)
 
     def _error(self, lower: Tensor, upper: Tensor) -> Tensor:
         """Return half the greatest step, (B, 1), rounded up."""

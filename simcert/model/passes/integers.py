@@ -36,6 +36,10 @@ _FLOAT = 1
 
 _SAFE = 64
 
+_SMALLEST, _LARGEST_FACTOR = 2.0**-126, 2.0**7
+"""A normal number of float32, and what it may be multiplied with where it is a dynamic scale: that
+is at most 2^128/255, the scale of numbers that may not overflow."""
+
 
 def expand_integers(graph: Graph) -> Graph:
     """Replace integer operators with constant weights; others stay as they are."""
@@ -55,6 +59,8 @@ class _Expansion:
         self.nodes: list[Node] = []
         self.constants: dict[str, Array] = {}
         self.replaced: set[str] = set()
+        self._names = {graph.input.name, *graph.constants}
+        self._names.update(name for node in graph.nodes for name in (*node.inputs, *node.outputs))
         self._known = sample(graph)
         self._made = {name: node for node in graph.nodes for name in node.outputs if name}
         self._readers: dict[str, list[Node]] = {}
@@ -77,7 +83,7 @@ class _Expansion:
         x, x_scale, x_zero, _, w_scale, *_ = node.inputs
         weight = self._weight(node.inputs[3:6], axis=0)
         scales = [self._constant(name) for name in (x_scale, w_scale)]
-        if weight is None or scales[0] is None or scales[1] is None:
+        if weight is None or scales[0] is None or scales[1] is None or not self._rescales(node):
             return None
         inputs = [self._real(node, x, x_scale, x_zero), self._keep(node, "weight", weight)]
         if len(node.inputs) > 8 and node.inputs[8]:
@@ -90,6 +96,8 @@ class _Expansion:
 
     def _product(self, node: Node) -> list[Node] | None:
         """Of two tensors that depend on the input, lowering looks at how many codes are summed."""
+        if not self._rescales(node):
+            return None
         factors = []
         for names, axis in ((node.inputs[:3], -2), (node.inputs[3:6], -1)):
             if self._constant(names[0]) is None:
@@ -101,6 +109,20 @@ class _Expansion:
             factors.append(self._keep(node, f"weight {axis}", weight))
         return self._requantised(node, "MatMul", factors, node.inputs[6:8])
 
+    def _rescales(self, node: Node) -> bool:
+        """Whether float32 holds what the sums of a kernel are multiplied with.
+
+        Folded into weights that are zero, a scale that overflows would leave no trace: 0 · ∞ is NaN
+        in a runtime.
+        """
+        x, w, y = (self._constant(node.inputs[position]) for position in (1, 4, 6))
+        if x is None or w is None or y is None:
+            return False
+        with np.errstate(over="ignore", under="ignore"):
+            products = np.multiply.outer(x.astype(np.float32), w.astype(np.float32))
+            scales = np.divide.outer(products, y.astype(np.float32))
+        return all(map(_is_normal, (x, w, y, products, scales)))
+
     def _requantised(
         self, node: Node, operator: str, inputs: Sequence[str], target: Sequence[str]
     ) -> list[Node]:
@@ -108,7 +130,7 @@ class _Expansion:
 
         ``_real`` appended the dequantisers already.
         """
-        real = f"{node.outputs[0]}/real"
+        real = self._name(node, "real")
         kernel = self._kernel(node.inputs[2], node.inputs[3], node.inputs[5])
         attributes = {**node.attributes, COMPUTED: 1, INTEGER: kernel}
         product = Node(operator, node.name, tuple(inputs), (real,), attributes, node.opset)
@@ -129,11 +151,11 @@ class _Expansion:
         axis = 0 if node.operator == "ConvInteger" else -1
         if source.operator == "DynamicQuantizeLinear" and zero == source.outputs[2]:
             scale = self._dynamic_factor(factor, source.outputs[1])
-            read = (f"{node.outputs[0]}/read",)
+            read = (self._name(node, "read"),)
             made = [Node(DYNAMIC, source.name, source.inputs, read, {COMPUTED: 1})]
         elif source.operator == "QuantizeLinear" and zero == (*source.inputs, "")[2]:
             static, own = self._constant(factor), self._constant(source.inputs[1])
-            if static is None or own is None or own.size != 1:
+            if static is None or own is None or own.size != 1 or not _is_normal(static):
                 return None
             scale = static.astype(np.float64) / own.astype(np.float64)
             made = [self._reader(node, name, source.inputs[1], zero)]
@@ -193,7 +215,7 @@ class _Expansion:
         return 2 if largest > _SAFE else 1
 
     def _dynamic_factor(self, name: str, scale: str) -> Float | None:
-        """Return c where a tensor is the dynamic scale times a constant c."""
+        """Return c where a tensor is the dynamic scale times a constant c; None if it overflows."""
         if name == scale:
             return np.ones(())
         made = self._made.get(name)
@@ -201,7 +223,9 @@ class _Expansion:
             return None
         other = next((n for n in made.inputs if n != scale), "")
         found = self._constant(other)
-        return None if found is None else found.astype(np.float64)
+        if found is None or not _is_normal(found) or (np.abs(found) > _LARGEST_FACTOR).any():
+            return None
+        return found.astype(np.float64)
 
     def _real(self, node: Node, name: str, scale: str, zero: str) -> str:
         """Append a dequantiser and return the tensor that codes stand for."""
@@ -210,7 +234,7 @@ class _Expansion:
         return reader.outputs[0]
 
     def _reader(self, node: Node, name: str, scale: str, zero: str) -> Node:
-        output = f"{node.outputs[0]}/{name}/read"
+        output = self._name(node, f"{name}/read")
         return Node("DequantizeLinear", node.name, (name, scale, zero), (output,))
 
     def _weight(self, names: Sequence[str], axis: int) -> Float | None:
@@ -242,14 +266,28 @@ class _Expansion:
         return self.graph.constants.get(name)
 
     def _keep(self, node: Node, what: str, array: Array) -> str:
-        name = f"{node.outputs[0]}/{what}"
+        name = self._name(node, what)
         self.constants[name] = array
+        return name
+
+    def _name(self, node: Node, what: str) -> str:
+        """Return a name that no other tensor has."""
+        name = f"{node.outputs[0]}/{what}"
+        while name in self._names:
+            name += "'"
+        self._names.add(name)
         return name
 
     def _only_reader(self, name: str, operator: str) -> Node | None:
         readers = self._readers.get(name, [])
         wanted = len(readers) == 1 and readers[0].operator == operator
         return readers[0] if wanted and name != self.graph.output.name else None
+
+
+def _is_normal(scale: Array) -> bool:
+    """Whether float32 holds all of a scale, and no runtime flushes any of it to zero."""
+    size = np.abs(scale.astype(np.float64))
+    return bool((np.isfinite(size) & (size >= _SMALLEST)).all())
 
 
 def _largest_sums(codes: Float, axis: int) -> Float:
