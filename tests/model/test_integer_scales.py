@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from simcert.checker import network as check
+from simcert.checker.errors import CannotCheckError
 from simcert.errors import UnsupportedOperatorError
 from simcert.functions import DynamicQuantizer
 from simcert.model.lowering import lower
@@ -39,6 +41,8 @@ def test_a_scale_that_float32_does_not_hold_is_refused(model, scale, target):
         assert Runtime(network).run_exact(x) == -7.0
     with pytest.raises(UnsupportedOperatorError, match="QLinearConv"):
         lower(network.graph)
+    with pytest.raises(CannotCheckError, match="float32 does not hold"):
+        check.read(network.data)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +50,16 @@ def test_a_scale_that_float32_does_not_hold_is_refused(model, scale, target):
 )
 def test_a_factor_that_may_overflow_or_be_flushed_is_refused(model, text, factor):
     own = {"w": WEIGHTS[0, 0], **SCALARS}
-    lower(model(text, (1, 1), **own, f=np.float32(0.1)).graph)
+    fits = model(text, (1, 1), **own, f=np.float32(0.1))
+    lower(fits.graph)
+    check.read(fits.data)
     network = model(text, (1, 1), **own, f=np.float32(factor))
     if factor > 1:
         assert np.isnan(Runtime(network).run_exact([[1000.0]]))
     with pytest.raises(UnsupportedOperatorError, match=r"QuantizeLinear|MatMulInteger"):
         lower(network.graph)
+    with pytest.raises(CannotCheckError, match="flushed"):
+        check.read(network.data)
 
 
 def test_a_dynamic_scale_that_overflows_has_no_bound():

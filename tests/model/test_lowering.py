@@ -14,6 +14,8 @@ import pytest
 import torch
 from torch.nn.functional import group_norm
 
+from simcert.checker import network as check
+from simcert.checker.errors import CannotCheckError
 from simcert.errors import ModelError, UnsupportedOperatorError
 from simcert.model import Model, load
 from simcert.model.executor import Executor
@@ -210,6 +212,17 @@ def test_a_computed_constant_outside_the_range_of_float64_is_refused(
     graph = replace(graph, constants=values)
     with pytest.raises(UnsupportedOperatorError, match="range of float64"):
         lower(graph)
+
+
+@pytest.mark.parametrize("factors", ["alpha = 0.0", "alpha = 1e-39", "beta = 1e-39"])
+def test_a_product_times_nothing_is_refused(build: Build, factors: str) -> None:
+    """0 · ∞ is NaN in a runtime; what is subnormal may be flushed to zero."""
+    constants = {"w": np.full((1, 1), 3e38, np.float32), "c": np.ones(1, np.float32)}
+    data = build(f"y = Gemm<{factors}>(x, w, c)", (1, 1), **constants)
+    with pytest.raises(UnsupportedOperatorError, match="subnormal"):
+        lower(read(data))
+    with pytest.raises(CannotCheckError, match="subnormal"):
+        check.read(data)
 
 
 def test_constants_that_are_only_moved_are_read() -> None:

@@ -22,6 +22,7 @@ from simcert.checker.operators.operands import (
 from simcert.checker.operators.scales import scaled
 
 _EPSILON = float(np.float32(1e-5))
+_SMALLEST = 2.0**-126
 
 KERNEL = 2.0**-32
 """Sums of codes, up to 2^31, wait for a scale that may underflow: so they may be held."""
@@ -61,7 +62,7 @@ def _divide(builder: Builder, node: Node, operands: Operands) -> Value:
 
 def _divided_by(divisor: Constant) -> list[float]:
     """Return how results may be held: a runtime may flush a subnormal divisor to zero."""
-    return [math.inf] if (np.abs(divisor) < 2.0**-126).any() else []
+    return [math.inf] if (np.abs(divisor) < _SMALLEST).any() else []
 
 
 def _negate(builder: Builder, node: Node, operands: Operands) -> Value:
@@ -78,6 +79,9 @@ def _gemm(builder: Builder, node: Node, operands: Operands) -> Value:
     shift = given(node, operands, 2)
     bias = np.zeros(math.prod(shape)) if shift is None else spread(shift, shape)
     alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    if abs(alpha) < _SMALLEST or 0 < abs(beta) < _SMALLEST:
+        # Zero times a product that overflows is NaN; what is subnormal may be flushed to zero.
+        raise node.refused(f"with alpha = {alpha:g} and beta = {beta:g}, zero or subnormal")
     rounded = "" if alpha == beta == 1 else digest(weight, bias, alpha, beta)
     dense = Dense(np.ascontiguousarray(alpha * weight), outer=shape[0])
     return builder.affine(

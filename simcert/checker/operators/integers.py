@@ -26,6 +26,7 @@ from simcert.checker.operators.affine import product
 from simcert.checker.operators.convolution import convolve
 from simcert.checker.operators.operands import Operands, Reading, constant, given, traced, weights
 from simcert.checker.operators.quantisers import coded, meant, restored
+from simcert.checker.operators.scales import is_normal
 
 _TERMS = 1
 """Integer sums are exact; what follows rounds a few times."""
@@ -66,8 +67,19 @@ def _parameters(node: Node, operands: Operands, position: int) -> tuple[Constant
     return weights(node, operands, position), constant(node, operands, position + 1)
 
 
+def _check_scales(node: Node, operands: Operands) -> None:
+    """Require float32 to hold what sums are multiplied with; else a sum of 0 may become NaN."""
+    x, w, y = (weights(node, operands, position) for position in (1, 4, 6))
+    with np.errstate(over="ignore", under="ignore"):
+        products = np.multiply.outer(x.astype(np.float32), w.astype(np.float32))
+        scales = np.divide.outer(products, y.astype(np.float32))
+    if not all(map(is_normal, (x, w, y, products, scales))):
+        raise node.refused("with scales whose products float32 does not hold")
+
+
 def _quantised_convolution(builder: Builder, node: Node, operands: Operands) -> Value:
     x = _codes(node, operands, 0)
+    _check_scales(node, operands)
     read = restored(builder, node, x, _parameters(node, operands, 1))
     weight = meant(node, constant(node, operands, 3), _parameters(node, operands, 4), 0)
     shift, rounded = given(node, operands, 8), ""
@@ -84,6 +96,7 @@ def _quantised_convolution(builder: Builder, node: Node, operands: Operands) -> 
 
 
 def _quantised_product(builder: Builder, node: Node, operands: Operands) -> Value:
+    _check_scales(node, operands)
     left, right = (
         restored(builder, node, x, _parameters(node, operands, position + 1))
         if isinstance(x := operands[position], Quantised)

@@ -12,7 +12,14 @@ from simcert.checker import relu
 from simcert.checker.curves import Strip
 from simcert.checker.interval import SMALL, Float, Interval
 from simcert.checker.program import DynamicQuantiser
-from simcert.checker.rules.layer import FLOAT32_SMALLEST, Layer, Rows, Setting, known
+from simcert.checker.rules.layer import (
+    FLOAT32_LARGEST,
+    FLOAT32_SMALLEST,
+    Layer,
+    Rows,
+    Setting,
+    known,
+)
 
 _HALF = (0.5 + 2.0**-12) / 255.0
 """Half a step of the range, and room for a scale, a quotient and a zero point that are rounded."""
@@ -32,7 +39,8 @@ def together(f: DynamicQuantiser, g: DynamicQuantiser, before: Layer, setting: S
     (image_a, lines_f), (image_b, lines_g) = alone(f, a, setting), alone(g, b, setting)
     both = jump(a, setting) + jump(b, setting)
     if not setting.apart:
-        both = np.where(d.size.any(axis=1, keepdims=True), both, 0.0)
+        differ = d.size.any(axis=1, keepdims=True) | np.isinf(both)
+        both = np.where(differ, both, 0.0)
     zero, one = np.zeros_like(both), np.ones_like(both)
     noise = setting.noise(d.size + both)
     upper, lower = (np.stack([zero, zero, one, sign * both]) for sign in (1, -1))
@@ -46,5 +54,7 @@ def jump(x: Interval, setting: Setting) -> Float:
     low = np.minimum(x.lower.min(axis=1, keepdims=True), 0.0)
     high = np.maximum(x.upper.max(axis=1, keepdims=True), 0.0)
     half = _HALF * (high - low) + SMALL + np.zeros_like(x.lower)
-    error = 2.0**-20 * x.size + 4 * FLOAT32_SMALLEST if setting.float32 else 0.0
-    return np.asarray(half + error)
+    if not setting.float32:
+        return np.asarray(half)
+    fits = x.size.max(axis=1, keepdims=True) < FLOAT32_LARGEST  # else the range overflows
+    return np.asarray(np.where(fits, half + 2.0**-20 * x.size + 4 * FLOAT32_SMALLEST, np.inf))

@@ -100,6 +100,10 @@ def _gemm(builder: Builder, node: Node, inputs: list[Operand | None]) -> list[Op
     if node.integer("transA", 0):
         x = move(builder, "transpose", x, positions(x).T)
     alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
+    if abs(alpha) < SMALLEST or 0 < abs(beta) < SMALLEST:
+        # Zero times a product that overflows is NaN; what is subnormal may be flushed to zero.
+        detail = f"alpha = {alpha:g} and beta = {beta:g}, which are zero or subnormal"
+        raise UnsupportedOperatorError(node.operator, node.name, detail)
     shape = (x.shape[0], weight.shape[0])
     bias = torch.zeros(shape, dtype=torch.float64)
     computed = ""
