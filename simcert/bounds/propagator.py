@@ -31,11 +31,11 @@ from simcert.bounds.product import ProductDualRule, ProductRule
 from simcert.bounds.relu import SPREAD, ReluDualRule, ReluRule
 from simcert.bounds.rounding import FLOAT32_LARGEST, FLOAT32_SMALLEST, SMALLEST, gamma
 from simcert.bounds.rule import DualRule, Rule
-from simcert.bounds.single import Rounding
+from simcert.bounds.single import Rounding, gains
 from simcert.bounds.tuning import FreeRelaxations, Relaxations, tune
 from simcert.bounds.univariate import UnivariateDualRule, UnivariateRule
 from simcert.functions import DynamicQuantizer, Exponential, Quantizer
-from simcert.model.linear import Convolution, Dense, Diagonal, LinearMap, Selection, Zero
+from simcert.model.linear import Dense, Diagonal, LinearMap, Selection, Zero
 from simcert.model.linear import work as work_of
 from simcert.model.program import Affine, Product, Relu, Step, Univariate
 from simcert.pairing import DualNode, DualProgram
@@ -795,7 +795,7 @@ def _costs(dual: DualProgram, *, single: bool) -> list[float]:
     for node in dual.nodes:
         steps = [step for step in (node.f, node.g) if isinstance(step, Affine)]
         for linear in (linear for step in steps for linear in step.maps):
-            faster = single and isinstance(linear, Convolution)
+            faster = single and gains(linear)
             total += work_of(linear) * (_SINGLE if faster else 1.0)
         total += (8 if isinstance(node.f or node.g, Product) else 1) * node.size
         costs.append(total)

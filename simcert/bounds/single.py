@@ -98,11 +98,23 @@ class Transposed:
 
 def in_single(linear: LinearMap) -> Convolution | None:
     """Return a convolution with weights in float32, where float32 is computed as float32."""
-    if not isinstance(linear, Convolution) or not _is_set_to_float32():
+    if not isinstance(linear, Convolution) or not gains(linear) or not _is_set_to_float32():
         return None
     if not _is_sum_of_products(tuple(linear.weight.shape), *linear.geometry):
         return None
     return replace(linear, weight=linear.weight.to(torch.float32))
+
+
+def gains(linear: LinearMap) -> bool:
+    """Whether a map is a convolution whose windows overlap, or have one place each.
+
+    Others (of a whole image at once, of the patches of a transformer) are matrix products, which
+    gain little, and whose long sums lose more than close networks differ by.
+    """
+    if not isinstance(linear, Convolution):
+        return False
+    windows = zip(linear.out_shape[1:], linear.stride, linear.weight.shape[2:], strict=True)
+    return not all(places == 1 or stride >= kernel > 1 for places, stride, kernel in windows)
 
 
 def _is_set_to_float32() -> bool:

@@ -78,6 +78,19 @@ def test_a_dense_map_stays_double() -> None:
     assert in_single(Dense(torch.eye(3, dtype=torch.float64))) is None
 
 
+@pytest.mark.parametrize("size", [8, 16])
+def test_windows_that_do_not_overlap_stay_double(size: int) -> None:
+    """A whole image at once, or patches: long sums, of which single precision loses much."""
+    weight = torch.ones(4, 2, 8, 8, dtype=torch.float64)
+    places = size // 8
+    shapes = (2, size, size), (4, places, places)
+    patches = Convolution(weight, *shapes, (8, 8), ((0, 0), (0, 0)), (1, 1), 1)
+    assert in_single(patches) is None
+    shapes = (2, 8, 8), (4, 8, 8)
+    points = Convolution(weight[..., :1, :1], *shapes, (1, 1), ((0, 0),) * 2, (1, 1), 1)
+    assert in_single(points) is not None
+
+
 @pytest.mark.parametrize("variable", ["ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE"])
 def test_refuses_fewer_digits_by_environment(
     monkeypatch: pytest.MonkeyPatch, variable: str
