@@ -264,7 +264,7 @@ class Witness:
         original_output: outputs of the original, flattened.
         compressed_output: outputs of the compressed network, flattened.
         divergence: d of these two outputs.
-        runtime: what ran the files, for example "ONNX Runtime 1.20, ORT_ENABLE_BASIC, CPU".
+        runtime: what ran the files, for example "ONNX Runtime 1.20, ORT_DISABLE_ALL, CPU".
     """
 
     input: tuple[float, ...]

@@ -82,7 +82,7 @@ def build(result: Result, issued: datetime, command: Sequence[str] = ()) -> dict
                 },
             },
             "arithmetic": result.claim.arithmetic,
-            "runtime": f"ONNX Runtime {versions.get('onnxruntime')}, ORT_ENABLE_BASIC, CPU",
+            "runtime": f"ONNX Runtime {versions.get('onnxruntime')}, ORT_DISABLE_ALL, CPU",
             "assumptions": list(result.assumptions),
             "search": {
                 "boxes": proof.boxes,

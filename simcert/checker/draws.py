@@ -28,7 +28,7 @@ _ALIKE = 2.0**-16
 
 
 class Runner:
-    """A file in ONNX Runtime at ORT_ENABLE_BASIC, as the certificate's runs were.
+    """A file in ONNX Runtime at ORT_DISABLE_ALL, as the certificate's runs were.
 
     Args:
         data: the file.
@@ -41,17 +41,13 @@ class Runner:
         except ImportError as error:
             raise CannotCheckError("running the files needs onnxruntime") from error
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
         self._used = used
         self._session: Any = _made(
             lambda: onnxruntime.InferenceSession(
-                used.runnable(data),
-                options,
-                providers=["CPUExecutionProvider"],
-                # At ORT_ENABLE_BASIC these quantise weights and drop quantisers that the graph has.
-                disabled_optimizers=["WeightBiasQuantization", "DoubleQDQPairsRemover"],
+                used.runnable(data), options, providers=["CPUExecutionProvider"]
             )
         )
         self._rows = _ROWS if used.batched else 1

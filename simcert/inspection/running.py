@@ -26,11 +26,11 @@ class Running:
         samples: how many inputs were run.
         size: the largest absolute value of an output.
         default_gap: the largest difference between ONNX Runtime at its default level
-            (ORT_ENABLE_ALL) and at ORT_ENABLE_BASIC, which is the graph's own meaning and what
+            (ORT_ENABLE_ALL) and at ORT_DISABLE_ALL, which is the graph's own meaning and what
             SimCert runs.
         default_share: share of the samples on which they differ by more than rounding. A quantised
             network differs in steps: rarely and by much.
-        own_gap: the largest difference between ORT_ENABLE_BASIC and SimCert's own reading in
+        own_gap: the largest difference between ORT_DISABLE_ALL and SimCert's own reading in
             float64; None where it has none.
         own_share: as ``default_share``.
         own_reason: why it has none; empty otherwise.
@@ -57,15 +57,15 @@ class Running:
 
 def running_of(model: Model, x: Float, threads: int) -> Running:
     """Run a file on inputs (n, inputs) in all ways."""
-    basic = Runtime(model, threads)
-    y = basic.run(x)
+    plain = Runtime(model, threads)
+    y = plain.run(x)
     default = Runtime(model, threads, optimised=True).run(x)
     size = float(np.abs(y[np.isfinite(y)]).max(initial=0.0))
     default_gap, default_share = _gap(y, default, AGREEMENT * size)
     own_gap, own_share, reason = None, None, ""
     try:
         with torch.no_grad():
-            own = Executor(model.graph)(torch.as_tensor(x.astype(basic.dtype))).numpy()
+            own = Executor(model.graph)(torch.as_tensor(x.astype(plain.dtype))).numpy()
         own_gap, own_share = _gap(y, own, AGREEMENT * size)
     except ModelError as error:
         reason = str(error)

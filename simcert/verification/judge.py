@@ -103,8 +103,7 @@ _SAME = (
 )
 _DRAWS = (
     "Draws come from a pseudo-random generator, and the confidence is over these draws. They "
-    "measure the files as they run in ONNX Runtime (ORT_ENABLE_BASIC without "
-    "WeightBiasQuantization and DoubleQDQPairsRemover, CPU)"
+    "measure the files as they run in ONNX Runtime (ORT_DISABLE_ALL, CPU)"
 )
 _DRAWS_OVER_REALS = (
     "; a draw that exceeds the bound proved over the reals by no more than float32 rounding counts "
