@@ -109,7 +109,7 @@ class Pair:
     def __init__(self, f: Network, g: Network, arithmetic: str = "real") -> None:
         self.nodes = pair_up(f, g)
         float32 = arithmetic == "float32"
-        if float32 and any(n.input_type != np.float32 or not n.float32 for n in (f, g)):
+        if float32 and not (f.float32 and g.float32):
             raise CannotCheckError("float32 arithmetic of networks with floats of another type")
         equal = f.fingerprint == g.fingerprint and all(node.alike for node in self.nodes)
         self.setting = self._setting(float32, equal, 8 * len(self.nodes) + 64)

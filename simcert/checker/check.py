@@ -226,13 +226,15 @@ class _Check:
     def confirmed(self) -> str:
         """Return what the check confirms, and which draws it rests on."""
         sentence, sampling = self.claim.sentence(), self.predicate["sampling"]
-        if sampling is None or sampling["plan"]["method"] == "exhaustive":
+        if sampling is None:
             return sentence
-        if self.seed is None:
-            return (
-                f"{sentence}, if seed {sampling['plan']['seed']} was not chosen for what it draws"
-            )
-        return f"{sentence}, by draws of seed {self.seed} too"
+        presumed = [] if self.resample or self.seed is not None else ["the counts are as stated"]
+        if sampling["plan"]["method"] != "exhaustive":
+            if self.seed is not None:
+                return f"{sentence}, by draws of seed {self.seed} too"
+            seed = sampling["plan"]["seed"]
+            presumed.insert(0, f"seed {seed} was not chosen for what it draws")
+        return f"{sentence}, if {' and '.join(presumed)}" if presumed else sentence
 
     # -- the document ------------------------------------------------------------------------
 
@@ -556,7 +558,9 @@ class _Check:
             raise CheckError("the bound of the draws is not the one that is compared")
         masses = self._drawn_masses()
         tickets = Tickets.of(self.content, masses)
-        if not self.resample:
+        # With a seed of one's own no count is taken as stated; points that are all run have none.
+        all_run = sampling["plan"]["method"] == "exhaustive"
+        if not (self.resample or (all_run and self.seed is not None)):
             shown = self._check_counts(sampling, tickets, masses, None)
             return f"{shown}; counts as stated, not drawn again"
         found = draws.divergences(
@@ -701,8 +705,8 @@ class _Check:
             return "onnxruntime is not installed: not run"
         if self.networks is None:
             return f"not compared: {self.unreadable}"
-        if any(n.input_type != np.float32 or not n.float32 for n in self.networks):
-            return "not compared: they compute in other floats than float32"
+        if not all(network.at_least_float32 for network in self.networks):
+            return "not compared: they compute in narrower floats than float32"
         proved, undecided = self.tree.proved, self.tree.undecided
         leaves = proved if len(proved) else undecided if len(undecided) else self.tree.violated
         x = replay.points(leaves, self.interface.input_type)

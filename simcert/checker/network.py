@@ -19,7 +19,7 @@ from simcert.checker.linear import Index
 from simcert.checker.onnxfile import File, Node, element_number
 from simcert.checker.operators import apply
 from simcert.checker.operators.quantisers import numbers
-from simcert.checker.operators.types import FLOAT, WHOLE, made
+from simcert.checker.operators.types import WHOLE, made
 from simcert.checker.program import Network
 from simcert.checker.protobuf import Message
 
@@ -46,7 +46,7 @@ def read(data: bytes, used: Interface | None = None) -> Network:
         values[entry.tensor.name] = _entered(builder, entry, part)
     types: dict[str, int | None] = dict(file.element_types)
     types |= {e.tensor.name: element_number(e.tensor.type) for e in used.entries}
-    float32 = True
+    floats = {element_number(used.input_type)}
     for proto in _needed(file.nodes, used.outputs):
         node = Node(proto, types, file.opset)
         for name in node.inputs:
@@ -61,11 +61,11 @@ def read(data: bytes, used: Interface | None = None) -> Network:
         values |= {n: value for n, value in zip(node.outputs, outputs, strict=False) if n}
         types |= (kinds := made(node))
         if node.operator == "DequantizeLinear" or any(isinstance(x, Traced) for x in outputs):
-            float32 = float32 and WHOLE.union((FLOAT,)).issuperset(kinds.values())
+            floats |= set(kinds.values()) - WHOLE
     return Network(
         builder.finished(_joined(builder, [values.get(name) for name in used.outputs])),
         used.input_type,
-        float32,
+        frozenset(floats),
         _fingerprint(data, used),
         file.kept_channels,
     )

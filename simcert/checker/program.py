@@ -8,7 +8,7 @@ i, tensor 0 is the input.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -280,6 +280,9 @@ Joining = Product | Softmax
 Step = Input | Affine | Elementwise | Joining
 
 
+_FLOAT, _DOUBLE = 1, 11
+
+
 @dataclass(frozen=True, eq=False)
 class Network:
     """Steps in the order of their numbers; the last one is the output.
@@ -287,16 +290,31 @@ class Network:
     Attributes:
         steps: the first one is the input.
         input_type: of the input's elements.
-        float32: whether no tensor of the file that is computed has floats of another type.
+        floats: of the input and of all that is computed, as numbers of TensorProto.DataType; None
+            among them where one is not known.
         fingerprint: equal only for one and the same file, used in the same way.
         kept: for nodes of which channels were removed, which ones are left, as the file says.
     """
 
     steps: tuple[Step, ...]
     input_type: np.dtype[np.floating]
-    float32: bool
+    floats: frozenset[int | None]
     fingerprint: str
     kept: dict[str, list[int]]
+
+    @property
+    def float32(self) -> bool:
+        """Whether it computes in float32."""
+        return self.floats == {_FLOAT}
+
+    @property
+    def at_least_float32(self) -> bool:
+        """Whether it computes in float32 or float64."""
+        return self.floats <= {_FLOAT, _DOUBLE}
+
+    def in_float32(self) -> Network:
+        """Return the same steps as of a float32 network."""
+        return replace(self, input_type=np.dtype(np.float32), floats=frozenset({_FLOAT}))
 
     @property
     def inputs(self) -> int:

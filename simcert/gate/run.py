@@ -179,9 +179,9 @@ def _kept(wanted: _Wanted, paths: tuple[Path, Path], check: Check) -> Report | N
     """What was found before, if it can be relied upon; damaged files are as good as none."""
     result, certificate = paths
     try:
-        if certificate.is_file():
-            return _confirmed(wanted, certificate, check)
-        return _refuted(wanted, result)
+        if result.is_file() and (report := _refuted(wanted, result)) is not None:
+            return report
+        return _confirmed(wanted, certificate, check) if certificate.is_file() else None
     except (SimcertError, OSError):
         return None
 
@@ -224,9 +224,11 @@ def _keep(result: Result, paths: tuple[Path, Path]) -> None:
     path, certificate = paths
     if result.verdict in (Verdict.PROVED, Verdict.BOUNDED):
         certificate.parent.mkdir(parents=True, exist_ok=True)
+        certificate.unlink(missing_ok=True)  # a pipe would be written to, and waited for
         write(build(result, datetime.now(UTC)), certificate)
     elif result.verdict is Verdict.REFUTED:
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
         write_atomically(path, json_report.render(result).encode("ascii"))
 
 

@@ -1,6 +1,7 @@
 """A file that the checker reads otherwise than ONNX Runtime runs it is refused."""
 
 import numpy as np
+import onnx.parser
 import pytest
 from certificates import Certified
 
@@ -39,6 +40,31 @@ def test_another_reading_is_found(
     runners = tuple(map(Runner, data, files))
     with pytest.raises(CheckError, match=("original", "compressed")[which]):
         replay.agree(x, tuple(networks), runners, Claim.of(claim, region), None)
+
+
+NETWORK = '<ir_version: 8, opset_import: ["" : 13]> g ({}[1, 2] x) => ({}[1, 2] y) {{ {} }}'
+
+
+@pytest.mark.parametrize("floats", ["float", "double"])
+@pytest.mark.parametrize(
+    ("nodes", "operator"),
+    [("y = Relu(x)", "Relu"), ("r = Relu(x) s = Neg(r) y = Sqrt(s)", "Sqrt")],
+    ids=["other numbers", "no numbers"],
+)
+def test_what_is_found_in_float64_too(
+    proved: Certified, monkeypatch: pytest.MonkeyPatch, floats: str, nodes: str, operator: str
+) -> None:
+    data = onnx.parser.parse_model(NETWORK.format(floats, floats, nodes)).SerializeToString()
+    predicate, used = proved.statement["predicate"], interface(File(data))
+    claim = Claim.of(predicate["claim"], Region.of(predicate["evidence"]["content"]["region"]))
+    leaves = Leaves(np.full((1, 2), -1.0), np.full((1, 2), 1.0), np.zeros(1, dtype=np.int64))
+    x = replay.points(leaves, used.input_type)
+    runners = Runner(data, used), Runner(data, used)
+    if operator == "Relu":
+        assert replay.agree(x[:5], (read(data), read(data)), runners, claim, None) == 5
+    monkeypatch.setitem(OPERATORS, operator, lambda _builder, _node, operands: operands[0])
+    with pytest.raises(CheckError, match="otherwise than ONNX Runtime"):
+        replay.agree(x, (read(data), read(data)), runners, claim, None)
 
 
 def test_a_difference_that_a_proof_excludes(

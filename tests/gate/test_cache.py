@@ -1,6 +1,7 @@
 """What is kept, and when it counts."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -189,7 +190,10 @@ def test_a_certificate_of_a_weaker_claim_does_not_count(project: Project, config
 
 
 def test_a_forged_certificate_does_not_pass(project: Project) -> None:
-    """Whoever can write the folder cannot make a refuted claim pass."""
+    """Whoever can write the folder cannot make a refuted claim pass.
+
+    A witness that is kept counts even beside a certificate that the checker accepts.
+    """
     path = project(PASSING, REFUTED, top="cache = true")
     cached(path)
     refuted, proved = kept(path, "refuted"), kept(path, "proved")
@@ -200,8 +204,19 @@ def test_a_forged_certificate_does_not_pass(project: Project) -> None:
         guarantee |= {key: value, f"{key}_hex": value.hex()}
     target = Path(str(refuted).replace("result", "certificate"))
     target.write_text(json.dumps(sealed(forged)))
-    outcomes = [entry.outcome for entry in run(read(path))]
-    assert outcomes == ["proved", "refuted"]
+    for check in (accept, None):
+        outcomes = [entry.outcome for entry in run(read(path), check=check)]
+        assert outcomes == ["proved", "refuted"]
+        refuted.unlink()
+
+
+def test_what_is_no_file_does_not_count(config: Path) -> None:
+    """Nothing waits for the other end of a pipe."""
+    cached(config, check=accept)
+    for path in (kept(config, "refuted"), kept(config, "proved")):
+        path.unlink()
+        os.mkfifo(path)
+    assert cached(config, check=accept) == [False, False, False]
 
 
 def test_a_result_of_files_read_in_another_way_does_not_count(project: Project) -> None:
