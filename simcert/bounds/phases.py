@@ -248,7 +248,7 @@ class PhasePropagator(Propagator):
         row = torch.tensor([leaf.end % rows for leaf in leaves])
         sign = torch.tensor([1.0 if leaf.end < rows else -1.0 for leaf in leaves]).double()
         blocks = Blocks(*(_none_if_zero(sign[:, None] * c[row]) for c in self._coefficients))
-        start = self._flushed * sum(c[row].abs().sum(1) for c in self._coefficients)
+        start = self._flushed[row]
         own_box = torch.arange(count)
         relaxed = FreeRelaxations(self._rectifiers(last, batch, tracked=math.inf), own_box)
 

@@ -254,8 +254,11 @@ class Propagator:
         # In a copy that rounds its activations, what roundings may add up to soon exceeds what two
         # networks side by side may differ by: f and g come first, if the work is not for all.
         self._tracked = 0.0 if quantises(dual) and work < self.full_work else math.inf
-        # Each output may be flushed to zero; what later steps read is covered by their own terms.
-        self._flushed = 2 * FLOAT32_SMALLEST if float32 and not dual.same else 0.0
+        # Each output may be flushed to zero, of a network beside itself the same ones; what later
+        # steps read is covered by their own terms.
+        f_size, g_size, size = (c.abs().sum(1) for c in self._coefficients)
+        flushed = f_size + g_size if dual.same else f_size + g_size + size
+        self._flushed = 2 * FLOAT32_SMALLEST * flushed if float32 else 0.0 * flushed
         self._float32, self._same = float32, dual.same
         equal = dual.same if float32 else is_equal(dual)
         self._equal = equal and not bool(f.any() or g.any())
@@ -594,8 +597,7 @@ class Propagator:
         box, row = number // rows, number % rows
         blocks = Blocks(*(_none_if_zero(sign * c[row]) for c in self._coefficients))
         last = len(self._layers) - 1
-        flushed = self._flushed * torch.stack([c[row].abs().sum(1) for c in self._coefficients])
-        start = flushed.sum(0)
+        start = self._flushed[row]
         slope, linear = self._best({last: blocks}, start, box, batch, tracked=math.inf)
         best = linear
         if blocks.delta is not None:
@@ -652,12 +654,12 @@ class Propagator:
         outputs = [known(interval) for interval in batch.triples[-1]]
         zero = torch.zeros(len(self._coefficients[0]), dtype=torch.float64, device=self._device)
         factor = gamma(2 * sum(linear.terms for linear in self._functions) + 64)
-        flushed = self._flushed * sum(c.abs().sum(1) for c in self._coefficients)
         lower, upper = interval_of(self._functions, absolute, outputs, zero, zero, factor)[0]
-        lower, upper = lower - flushed, upper + flushed
+        lower, upper = lower - self._flushed, upper + self._flushed
         # Functions of δ alone, where δ is 0: exactly 0, without rounding terms.
         f, g, _ = self._coefficients
-        null = ~outputs[2].magnitude.any(1, keepdim=True) & ~(f.any(1) | g.any(1)) & (flushed == 0)
+        alone = ~(f.any(1) | g.any(1)) & (self._flushed == 0)
+        null = ~outputs[2].magnitude.any(1, keepdim=True) & alone
         return Interval(lower.masked_fill(null, 0.0), upper.masked_fill(null, 0.0))
 
     def _substitute(

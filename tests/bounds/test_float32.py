@@ -1,5 +1,6 @@
 """The terms for a float32 runtime cover every order of summation, and overflow."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,19 @@ def test_flushed_subnormals_lie_inside() -> None:
     x = np.full(3, 2.0**-30)
     lower, _ = bounded_at(rule(weight, bias), x)
     assert lower[0] <= 0.0  # each product, 2^-130, may become 0
+
+
+def test_outputs_of_a_network_beside_itself_may_be_flushed() -> None:
+    """Both copies flush the same ones: the difference stays 0, the outputs do not stay above it."""
+    x, y = (TensorInfo(name, (1, 1), np.dtype(np.float32)) for name in "xy")
+    program = lower(Graph(x, y, (Node("Relu", "r", ("x",), ("y",)),), {}, 17))
+    dual = replace(align(program, program), same=True)
+    rows = torch.eye(3, dtype=torch.float64)[:, :, None]  # of f, of g and of f − g
+    bounds = Propagator(dual, *rows, float32=True).bound(
+        *(torch.tensor([[end]], dtype=torch.float64) for end in (1e-40, 2e-40))
+    )
+    assert (bounds.lower[0, :2] <= 0.0).all()
+    assert bounds.lower[0, 2] == bounds.upper[0, 2] == 0.0
 
 
 def test_what_may_overflow_has_no_bound() -> None:
