@@ -451,7 +451,8 @@ class BranchAndBound:
             violated = divergence.lower(lower, upper) > self._claim.tolerance
         closed = (bound <= self._limit()) | violated
         score = self._score(boxes, bounds, lower, upper)
-        halves, narrow, cuts = self._split(boxes.take(~closed), score[~closed])
+        twice = bounds.gap.shape[2] > 0
+        halves, narrow, cuts = self._split(boxes.take(~closed), score[~closed], twice=twice)
         halves = replace(halves, possible=self._integrator.possible(halves))
         self._settling = True  # an interruption from here on leaves no state to go on from
         self._close(boxes.take(closed))
@@ -476,11 +477,11 @@ class BranchAndBound:
         with np.errstate(over="ignore", invalid="ignore"):
             self._closed_mean += float(np.nan_to_num(boxes.mass * boxes.bound, nan=np.inf).sum())
 
-    def _split(self, boxes: Boxes, score: Float) -> tuple[Boxes, Boxes, Splits]:
+    def _split(self, boxes: Boxes, score: Float, *, twice: bool) -> tuple[Boxes, Boxes, Splits]:
         """Cut boxes in two where ``score`` (B, inputs) promises most, in four where far from done.
 
-        Without a tolerance all in two: what is enough depends on a witness, and when that is found
-        on which boxes are in memory.
+        Not ``twice`` where the score sees slopes alone, and not without a tolerance: what is enough
+        depends on a witness then, and when that is found on which boxes are in memory.
 
         Returns:
             The parts, the boxes that are too narrow to be cut, and the cuts.
@@ -488,7 +489,7 @@ class BranchAndBound:
         law = self._claim.region, self._claim.distribution, self._dtype
         halves, promised, narrow, cuts = split(boxes, score, *law, self._nodes)
         enough = self._claim.tolerance
-        far = halves.bound > (math.inf if enough is None else _FAR * enough)
+        far = halves.bound > (_FAR * enough if twice and enough is not None else math.inf)
         first = self._nodes + 2 * len(cuts)
         quarters, _, whole, own = split(halves.take(far), promised[far], *law, first)
         parts = Boxes.concatenated([halves.take(~far), whole, quarters])
