@@ -20,6 +20,7 @@ from simcert.model.agreement import check_agreement
 from simcert.model.executor import Executor
 from simcert.model.lowering import lower
 from simcert.model.runtime import Runtime
+from simcert.model.sample import sample
 from simcert.pairing import DualProgram, align, spread
 from simcert.search import Candidate, Network
 from simcert.search.boxes import Float
@@ -90,7 +91,7 @@ class Pair:
             programs = lower(models[0].graph), lower(models[1].graph)
             networks = programs[0].run, programs[1].run
             claim.divergence.rows(f.outputs)
-            _check_arithmetic(claim, f)
+            _check_arithmetic(claim, models)
             dual = align(programs[0], spread(*programs, models[1].graph.metadata))
             # One runtime computes one file in one way. Of two files that only mean the same, say
             # with a layer split in two, that is not known.
@@ -229,17 +230,21 @@ def _loaded(model: str | Path | Model) -> Model:
     return model if isinstance(model, Model) else load(model)
 
 
-def _check_arithmetic(claim: Claim, runtime: Runtime) -> None:
-    """Refuse to bound in float32 what runs in less.
+def _check_arithmetic(claim: Claim, models: Sequence[Model]) -> None:
+    """Refuse to bound in float32 what runs in less, be it in a single tensor.
 
     Raises:
-        ClaimError: the networks compute in float16, whose rounding is not covered.
+        ClaimError: a network computes in float16, whose rounding is not covered.
     """
-    if claim.arithmetic == "float32" and runtime.dtype == np.float16:
-        raise ClaimError(
-            f"the networks compute in {runtime.dtype}, whose rounding is greater than float32's; "
-            "choose the arithmetic 'real' to bound them over the reals"
-        )
+    if claim.arithmetic != "float32":
+        return
+    for model in models:
+        for name, value in sample(model.graph).items():
+            if value.dtype == torch.float16 and name not in model.graph.constants:
+                raise ClaimError(
+                    f"{model.path} computes {name!r} in float16, whose rounding is greater than "
+                    "float32's; choose the arithmetic 'real' to bound it over the reals"
+                )
 
 
 def _is_same(f: Model, g: Model) -> bool:
