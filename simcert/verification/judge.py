@@ -27,9 +27,10 @@ def judge(claim: Claim, evidence: Findings) -> tuple[Verdict, tuple[str, ...]]:
             return Verdict.CERTIFIED, ("No worst case is proved; the numbers rest on draws.",)
         return Verdict.INCONCLUSIVE, ("Neither a proof nor a draw was possible.",)
     if proof.complete and proof.bound <= claim.tolerance:
+        bounded = "1 box" if proof.boxes == 1 else f"{proof.boxes:,} boxes"
         return Verdict.PROVED, (
             f"d ≤ ε is proved on each of the boxes into which the region was split "
-            f"({proof.boxes} boxes bounded).",
+            f"({bounded} bounded).",
         )
     if claim.max_violation is None:
         if witness is not None:
