@@ -1,5 +1,6 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -15,7 +16,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         OSError: the folder or the file cannot be written.
     """
-    path = path.resolve()  # a link keeps pointing: what it points to is replaced
+    path = resolved(path)  # a link keeps pointing: what it points to is replaced
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
@@ -29,6 +30,18 @@ def write_atomically(path: Path, data: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _flush_folder(path.parent)
+
+
+def resolved(path: Path) -> Path:
+    """Returns a path without links.
+
+    Raises:
+        OSError: a link leads back to itself.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # Python's, up to 3.12
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
 
 
 def _flush_folder(folder: Path) -> None:

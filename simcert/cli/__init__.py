@@ -51,6 +51,12 @@ class _Commands(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
+        if sys.stdout is None or sys.stderr is None:
+            # The next file that is opened would take its number, and what libraries print.
+            _stop(
+                "error: standard output or standard error is closed; send it to /dev/null instead",
+                Status.ERROR,
+            )
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # "≤" must not stop a terminal of ASCII

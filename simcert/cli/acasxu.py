@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from simcert.atomic import resolved
 from simcert.cli.parameters import Indices
 from simcert.cli.progress import progress_line
+from simcert.threads import MOST_THREADS
 
 if TYPE_CHECKING:
     from acasxu.advisory_map import Plane
@@ -56,7 +58,9 @@ def _verification(seconds: float) -> _Decorator:
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for option in (
             click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
-            click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True),
+            click.option(
+                "--threads", type=click.IntRange(1, MOST_THREADS), default=2, show_default=True
+            ),
             click.option(
                 "--time-limit", type=float, default=seconds, show_default=True, metavar="SECONDS"
             ),
@@ -271,7 +275,7 @@ def advisory_map(
 
     if output.suffix != ".svg":
         raise click.UsageError(f"the picture is SVG: name it {output.with_suffix('.svg')}")
-    if not output.resolve().parent.is_dir():
+    if not resolved(output).parent.is_dir():
         raise click.UsageError(f"the folder of {output} does not exist")
     if not original.exists() and original.name in files.sources():
         original = files.find(original.name, folder)

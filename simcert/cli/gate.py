@@ -50,7 +50,7 @@ def gate(
     """
     from dataclasses import replace
 
-    from simcert.atomic import write_atomically
+    from simcert.atomic import resolved, write_atomically
     from simcert.gate import find, read, run
     from simcert.report import summary as lines
     from simcert.report.formats import OF_SEVERAL
@@ -59,7 +59,7 @@ def gate(
         raise click.UsageError("--cache and --no-cache exclude each other")
     targets = {"junit": junit, "sarif": sarif, "markdown": summary}
     for target in targets.values():
-        if target is not None and not target.resolve().parent.is_dir():
+        if target is not None and not resolved(target).parent.is_dir():
             raise click.UsageError(f"the folder of {target} does not exist")
     configuration = read(config or find(Path()))
     if no_cache:

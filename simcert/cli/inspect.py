@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from simcert.atomic import write_atomically
+from simcert.atomic import resolved, write_atomically
 from simcert.report.printable import printable
+from simcert.threads import MOST_THREADS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +37,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help="Inputs to run the files on; 0 for none.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=1, show_default=True)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
@@ -67,8 +68,8 @@ def inspect(
         return
     if original is None:
         raise click.UsageError("which file? Give one or two ONNX files")
-    if output is not None and output.resolve() in {
-        path.resolve() for path in (original, compressed, region) if path is not None
+    if output is not None and resolved(output) in {
+        resolved(path) for path in (original, compressed, region) if path is not None
     }:
         raise click.UsageError(f"{output} is read: writing it would lose a file")
     found = inspection.inspect(

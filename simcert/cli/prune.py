@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 import pruners
-from simcert.atomic import write_atomically
+from simcert.atomic import resolved, write_atomically
 from simcert.cli.verify import verify
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -119,7 +119,7 @@ def prune(ctx: click.Context, /, original: Path, output: Path, **options: Any) -
     given = sorted(str(name) for name in claim if _was_given(ctx, str(name)))
     if given and not check:
         raise click.UsageError(f"--{given[0].replace('_', '-')} needs --verify")
-    if output.resolve() == original.resolve():
+    if resolved(output) == resolved(original):
         raise click.UsageError("the compressed file would replace the original")
     stages = compressed(original, seed=seed, **options)
     stages[-1].save(output)

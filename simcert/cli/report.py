@@ -31,7 +31,7 @@ def report(files: tuple[Path, ...], form: str, output: Path | None) -> None:
     sarif and github are for CI systems. The last four take several files. A report shows what the
     file says, provided that its numbers bear out its verdict; `simcert check` checks a certificate.
     """
-    from simcert.atomic import write_atomically
+    from simcert.atomic import resolved, write_atomically
     from simcert.report import json
     from simcert.report.formats import OF_ONE, OF_SEVERAL
     from simcert.report.reading import load
@@ -39,7 +39,7 @@ def report(files: tuple[Path, ...], form: str, output: Path | None) -> None:
 
     if len(files) > 1 and form not in OF_SEVERAL:
         raise click.UsageError(f"--format {form} takes one file, not {len(files)}")
-    if output is not None and output.resolve() in {path.resolve() for path in files}:
+    if output is not None and resolved(output) in {resolved(path) for path in files}:
         raise click.UsageError(f"{output} would lose the file that is read")
     if form == "json":
         text = json.copy(files[0])

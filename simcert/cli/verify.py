@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import click
 
+from simcert.atomic import resolved
 from simcert.cli import query
 from simcert.cli.claim import claim_of
 from simcert.cli.parameters import Indices, Numbers, Size, Tolerance
@@ -16,6 +17,7 @@ from simcert.cli.progress import progress_line
 from simcert.cli.query import NetworkFile
 from simcert.cli.status import status_of
 from simcert.result import Result, Verdict
+from simcert.threads import MOST_THREADS
 
 _COLOURS = {Verdict.REFUTED: "red", Verdict.INCONCLUSIVE: "yellow"}
 
@@ -89,7 +91,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--time-limit", "--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS"
 )
 @click.option("--boxes", type=click.IntRange(min=1), help="Bound at most so many boxes.")
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--threads", type=click.IntRange(1, MOST_THREADS), default=2, show_default=True)
 @click.option(
     "--memory-limit",
     type=Size(),
@@ -104,7 +106,9 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Who bounds the boxes; the result does not depend on it.",
 )
-@click.option("--workers", type=click.IntRange(min=1), help="How many; --threads by default.")
+@click.option(
+    "--workers", type=click.IntRange(1, MOST_THREADS), help="How many; --threads by default."
+)
 @click.option("--scheduler", metavar="ADDRESS", help="Of a Dask cluster, for --executor dask.")
 @click.option(
     "--resume",
@@ -207,15 +211,15 @@ def verify(
 
 def _check_targets(read: list[Path | None], *targets: Path | None) -> None:
     """Refuses, before the work, targets that cannot be written or would destroy what is read."""
-    taken = {path.resolve() for path in read if path is not None}
+    taken = {resolved(path) for path in read if path is not None}
     for target in targets:
         if target is None:
             continue
-        if not target.resolve().parent.is_dir():
+        if not resolved(target).parent.is_dir():
             raise click.UsageError(f"the folder of {target} does not exist")
-        if target.resolve() in taken:
+        if resolved(target) in taken:
             raise click.UsageError(f"{target} is given twice: writing it would lose a file")
-        taken.add(target.resolve())
+        taken.add(resolved(target))
 
 
 def _certify(result: Result, path: Path, *, quiet: bool) -> None:

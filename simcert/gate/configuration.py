@@ -11,16 +11,19 @@ from (`_PLACE`) is inherited as a whole or not at all, and `tolerances` takes th
 compared otherwise (`_COMPARED`). Paths are relative to the file.
 """
 
+import math
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from simcert.errors import SimcertError
+from simcert.regular import open_regular
 from simcert.report.printable import printable
+from simcert.threads import MOST_THREADS
 
 NAMES = ("simcert.toml", "pyproject.toml")
 """Where claims are looked for, the first one first."""
@@ -63,7 +66,7 @@ _KINDS: Mapping[str, int] = {
     "seed": _WHOLE,
 }
 _WORDS = {
-    _NUMBER: "a number",
+    _NUMBER: "a finite number",
     _WHOLE: "a whole number, not negative",
     _TEXT: "text",
     _PATH: "a path, as text",
@@ -159,8 +162,8 @@ def read(path: Path) -> Configuration:
     top = _table(document, where, {*_KINDS, "pair", "threads", "cache"})
     folder = path.resolve().parent
     threads = top.get("threads", 2)
-    if not _is(threads, _WHOLE) or threads < 1:
-        raise GateError(f"{where}: threads must be a whole number, at least 1")
+    if not (_is(threads, _WHOLE) and 1 <= threads <= MOST_THREADS):
+        raise GateError(f"{where}: threads must be a whole number from 1 to {MOST_THREADS}")
     defaults = _options(top, where, folder)
     jobs: list[Job] = []
     for pair_where, pair in _list(top, "pair", where):
@@ -289,19 +292,27 @@ def _value(value: object, kind: int, where: str, folder: Path) -> Any:
 
 
 def _is(value: object, kind: int) -> bool:
-    number = isinstance(value, float) or (type(value) is int and abs(value) <= _LARGEST)
-    whole = type(value) is int and 0 <= value <= _LARGEST
     if kind == _FLAG:
         return isinstance(value, bool)
     if kind == _TEXTS and isinstance(value, list):
         return bool(value) and all(_is(item, _TEXT) for item in value)
     if kind in (_TEXT, _PATH, _TEXTS):
         return isinstance(value, str) and value != ""
-    if kind == _NUMBERS and isinstance(value, list):
-        return bool(value) and all(_is(item, _NUMBER) for item in value)
+    if kind == _NUMBERS:
+        items = value if isinstance(value, list) else [value]
+        return bool(items) and all(_is_number(item) for item in items)
     if kind == _INDICES:
         return isinstance(value, list) and bool(value) and all(_is(i, _WHOLE) for i in value)
-    return whole if kind == _WHOLE else number
+    if kind == _WHOLE:
+        return type(value) is int and 0 <= value <= _LARGEST
+    return _is_number(value) and abs(value) < math.inf
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Whether it is a number, or an infinity: such a limit clips nothing."""
+    if type(value) is int:
+        return abs(value) <= _LARGEST
+    return isinstance(value, float) and not math.isnan(value)
 
 
 def _name(table: Mapping[str, Any], where: str) -> str:
@@ -345,7 +356,7 @@ def _tools(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             data = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise GateError(f"{path} cannot be read: {error.strerror}") from error

@@ -202,7 +202,7 @@ def _refuted(wanted: _Wanted, path: Path) -> Report | None:
 
 def _about(wanted: _Wanted, path: Path, source: str) -> tuple[Report | None, dict[str, Any]]:
     """What a file says, if it is about this claim, these files and this way to read them."""
-    data = path.read_bytes()
+    data = reading.read_bytes(path)
     report = reading.parse(data, str(path))
     stated = json.loads(data)
     if source == "certificate":
@@ -219,9 +219,12 @@ def _about(wanted: _Wanted, path: Path, source: str) -> tuple[Report | None, dic
 
 
 def _keep(result: Result, paths: tuple[Path, Path]) -> None:
+    """Keeps what was found, unless a folder bears the name: that is not ours to remove."""
     from simcert.certificate import build, write
 
     path, certificate = paths
+    if any(target.is_dir() for target in paths):
+        return
     if result.verdict in (Verdict.PROVED, Verdict.BOUNDED):
         certificate.parent.mkdir(parents=True, exist_ok=True)
         certificate.unlink(missing_ok=True)  # a pipe would be written to, and waited for

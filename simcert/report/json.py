@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from simcert.report.reading import parse
+from simcert.report.reading import parse, read_bytes
 from simcert.result import Result
 
 
@@ -23,6 +23,6 @@ def copy(path: Path) -> str:
         ReportError: it is neither a result nor a certificate, or contradicts itself.
         OSError: the file cannot be read.
     """
-    data = path.read_bytes()
+    data = read_bytes(path)
     parse(data, str(path))
     return json.dumps(json.loads(data), allow_nan=False, indent=2) + "\n"

@@ -19,6 +19,7 @@ from simcert.errors import ClaimError, SimcertError
 from simcert.model.graph import TensorInfo
 from simcert.model.input_map import InputMap
 from simcert.model.interface import Interface
+from simcert.regular import open_regular
 from simcert.report import view
 from simcert.report.printable import printable
 from simcert.result import SCHEMA, Result, Verdict
@@ -52,9 +53,21 @@ def load(path: Path) -> view.Report:
         ReportError: see the class.
         OSError: the file cannot be read.
     """
-    if path.stat().st_size > MAX_BYTES:
+    return parse(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of a file that may be a result or a certificate.
+
+    Raises:
+        ReportError: more than `MAX_BYTES`.
+        OSError: the file cannot be read, or is not a regular file.
+    """
+    with open_regular(path) as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
         raise ReportError(f"{path} is larger than {MAX_BYTES >> 20} MiB")
-    return parse(path.read_bytes(), str(path))
+    return data
 
 
 def parse(data: bytes, where: str) -> view.Report:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -98,3 +99,31 @@ def test_module_runs() -> None:
         [sys.executable, "-m", "simcert", "--version"], check=True, capture_output=True, text=True
     )
     assert done.stdout.startswith("simcert, version ")
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_closed_stream_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(f"simcert.cli.sys.{name}", None)
+    said: list[str] = []
+    monkeypatch.setattr(click, "echo", lambda message, **_: said.append(message))
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["verify"], standalone_mode=False)
+    assert stopped.value.code == 2
+    assert ["is closed" in message for message in said] == [True]
+
+
+@pytest.mark.parametrize("option", ["--region", "--output", "--resume"])
+def test_a_link_to_itself_is_an_expected_error(tmp_path: Path, option: str) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    result = CliRunner().invoke(cli.main, ["verify", "f.onnx", "g.onnx", option, str(link)])
+    assert result.exit_code == 2
+    assert "internal error" not in result.stderr
+    assert "link" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--threads", "--workers"])
+def test_a_million_threads_are_refused(option: str) -> None:
+    result = CliRunner().invoke(cli.main, ["verify", "f.onnx", "g.onnx", option, "1000000"])
+    assert result.exit_code == 2
+    assert "1024" in result.stderr

@@ -219,6 +219,19 @@ def test_what_is_no_file_does_not_count(config: Path) -> None:
     assert cached(config, check=accept) == [False, False, False]
 
 
+def test_folders_in_the_way_are_left_alone(config: Path) -> None:
+    cached(config, check=accept)
+    taken = kept(config, "refuted"), kept(config, "proved")
+    for path in taken:
+        path.unlink()
+        path.mkdir()
+    entries = list(run(read(config), check=accept))
+    assert [(entry.outcome, entry.cached) for entry in entries] == [
+        ("proved", False), ("refuted", False), ("inconclusive", False)
+    ]  # fmt: skip
+    assert all(path.is_dir() for path in taken)
+
+
 def test_a_result_of_files_read_in_another_way_does_not_count(project: Project) -> None:
     """The files of a claim without a map under the name of the one with it."""
     path = project(PASSING, top="cache = true")

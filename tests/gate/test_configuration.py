@@ -1,5 +1,6 @@
 """What a configuration may say, and how it says no."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -81,8 +82,14 @@ def test_nothing_is_kept_unasked(tmp_path: Path, text: str, cache: str | None) -
         ("tolerance = 1\n", "no pair"),
         ("pair = 3\n", "array of tables"),
         ("[[pair]]\ncompressed = 'g.onnx'\ntolerance = 1\n", "no original"),
-        (PAIR + "tolerance = '1'\n", "tolerance must be a number"),
-        (PAIR + "tolerance = true\n", "tolerance must be a number"),
+        (PAIR + "tolerance = '1'\n", "tolerance must be a finite number"),
+        (PAIR + "tolerance = true\n", "tolerance must be a finite number"),
+        *(
+            (PAIR + f"tolerance = 1\ntime_limit = {text}\n", "time_limit must be a finite number")
+            for text in ("nan", "inf", "-inf", "1e400")
+        ),
+        ("lower = [0, nan]\n" + PAIR, "lower must be a number or a list of numbers"),
+        ("threads = 1000000\n" + PAIR, "threads must be a whole number from 1 to 1024"),
         (PAIR + "tolerance = 1\nseed = -1\n", "seed must be a whole number"),
         (PAIR + "tolerance = 1\nrows = [1.5]\ninputs = 'x.npy'\n", "rows must be a list"),
         (PAIR + "tolerance = 1\nregion = ''\n", "region must be a path"),
@@ -99,6 +106,11 @@ def test_nothing_is_kept_unasked(tmp_path: Path, text: str, cache: str | None) -
 def test_wrong_configurations_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(GateError, match=message):
         read(config(tmp_path, text))
+
+
+def test_balls_may_be_clipped_on_one_side(tmp_path: Path) -> None:
+    text = PAIR + "tolerance = 1\naround = 'x.npy'\nradius = 1\nlower = [0, -inf]\n"
+    assert read(config(tmp_path, text)).jobs[0].options["lower"] == (0.0, -math.inf)
 
 
 def test_names_are_printable(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import gzip
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from simcert.errors import SimcertError
 from simcert.gate import configuration
 from simcert.model import load
 from simcert.model.reader import read
+from simcert.report import reading
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -28,6 +30,37 @@ def test_refused(tmp_path: Path, name: str) -> None:
     path.write_bytes(spell())
     with pytest.raises(SimcertError, match=message):
         configuration.read(path) if suffix == ".toml" else read_region(path, 2)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    ".vnnlib": lambda path: read_region(path, 2),
+    ".vnnlib.gz": lambda path: read_region(path, 2),
+    ".json": lambda path: read_region(path, 2),
+    ".npz": lambda path: read_region(path, 2),
+    ".npy": lambda path: data_rows(path, 2),
+    ".toml": configuration.read,
+    "": reading.load,
+}
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("make", [pipe, endless])
+def test_only_regular_files_are_read(
+    tmp_path: Path, suffix: str, make: Callable[[Path], None]
+) -> None:
+    """Nothing waits for the other end of a pipe, or reads what has no end."""
+    path = tmp_path / f"file{suffix}"
+    make(path)
+    with pytest.raises((SimcertError, OSError), match="not a regular file"):
+        READERS[suffix](path)
 
 
 # --- whatever the bytes are: read, or refused

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 from simcert.errors import ClaimError
+from simcert.regular import open_regular
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
@@ -15,15 +16,16 @@ def read_bytes(path: Path, limit: int) -> bytes:
         limit: most bytes, expanded.
 
     Raises:
-        ClaimError: the file cannot be read, is not gzip though its name says so, or is larger.
+        ClaimError: it is no regular file, cannot be read, is not gzip though its name says so, or
+            is larger.
     """
     try:
-        if path.suffix == ".gz":
-            with gzip.open(path) as stream:
-                data = stream.read(limit + 1)
-        else:
-            with path.open("rb") as stream:
-                data = stream.read(limit + 1)
+        with open_regular(path) as file:
+            if path.suffix == ".gz":
+                with gzip.open(file) as expanded:
+                    data = expanded.read(limit + 1)
+            else:
+                data = file.read(limit + 1)
     except gzip.BadGzipFile as error:
         raise ClaimError(f"{path} is not a gzip file: {error}") from error
     except OSError as error:
