@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from simcert.claim import Region
 from simcert.errors import ClaimError
+from simcert.regular import open_regular
 from simcert.search.boxes import Boxes, Float, Integer, Splits
 from simcert.search.witness import Candidate
 
@@ -180,11 +181,13 @@ class State:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Read all arrays of a file, of which none may unpack to more than is there."""
-    with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise ValueError("its arrays are compressed")
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    with open_regular(path) as file:
+        with zipfile.ZipFile(file) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("its arrays are compressed")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
 
 
 def _boxes(arrays: dict[str, NDArray[Any]], name: str, like: Boxes) -> Boxes:

@@ -25,7 +25,7 @@ from simcert.model import Model
 from simcert.progress import Progress, Silent
 from simcert.result import ModelReference, Result, Verdict
 from simcert.search import Resources
-from simcert.threads import MOST_THREADS
+from simcert.threads import check_threads
 from simcert.verification.findings import Findings
 from simcert.verification.judge import assumptions_of, judge
 from simcert.verification.pair import Pair
@@ -75,8 +75,7 @@ def verify(
     """
     if not (math.isfinite(time_limit) and time_limit > 0):
         raise ClaimError(f"the time limit must be a positive number of seconds, not {time_limit}")
-    if not 1 <= threads <= MOST_THREADS:
-        raise ClaimError(f"threads must be from 1 to {MOST_THREADS}, not {threads}")
+    check_threads(threads)
     if family < 1 or seed < 0 or (samples is not None and samples < 0):
         raise ClaimError("family must be at least 1; seed and samples must not be negative")
     if early_stopping and claim.max_violation is None:

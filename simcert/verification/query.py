@@ -25,6 +25,7 @@ from simcert.model import Model, load
 from simcert.model.runtime import Runtime
 from simcert.progress import Progress
 from simcert.result import Result, Verdict
+from simcert.threads import check_threads
 from simcert.verification import verify
 
 Status: TypeAlias = Literal["sat", "unsat", "unknown", "timeout"]
@@ -87,6 +88,7 @@ def decide(
         ClaimError: the query and the networks do not fit together.
         SimcertError: a file is rejected.
     """
+    check_threads(threads)
     start = time.monotonic()
     models = _models(query, files)
     for network, model in zip(query.networks, models, strict=True):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -233,3 +234,10 @@ def test_seeds_make_runs_repeatable(arguments: list[str]) -> None:
     assert upper[0] == upper[1]
     assert all(map(math.isfinite, upper))
     assert runs[0]["statistics"]["sum"] != runs[2]["statistics"]["sum"]
+
+
+def test_a_pipe_is_no_search_to_go_on_from(arguments: list[str], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "state")
+    refused = run(*arguments, "--tolerance", 0.06, "--resume", tmp_path / "state")
+    assert refused.exit_code == 2
+    assert "not a regular file" in refused.stderr
