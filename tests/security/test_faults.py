@@ -123,9 +123,11 @@ def _start(tmp_path: Path, before: str, **streams: int) -> subprocess.Popen[str]
     region = tmp_path / "region.json"
     region.write_text(f'{{"lower": {[-1] * 8}, "upper": {[1] * 8}}}')
     script = textwrap.dedent(f"""
-        import resource, sys
+        import resource, signal, sys
         from simcert.cli import main
         from simcert.search.branch_and_bound import BranchAndBound
+        # Who starts the tests in the background of a shell has them ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         run = BranchAndBound.run
         def announced(*arguments, **options):
             print("searching", file=sys.stderr, flush=True)
