@@ -53,7 +53,9 @@ def relax(layers: Layers, k: int, known: Known, work: Work) -> None:
             a = _bounds_of(bounds, 0, active, place + first)
             b = _bounds_of(bounds, 1, active, place + first)
             delta = _bounds_of(bounds, 2, active, place + first)
-            _write_planes(a, b, delta, layers.sizes[k + 1] + 4 * layers.relus.shape[0], records)
+            # Added up with those of the layer, then with the sums of all layers of both networks.
+            terms = layers.sizes[k + 1] + 4 * layers.relus.shape[0]
+            _write_planes(a, b, delta, terms, records)
         for part in range(3):
             at = (part * layers.biases.shape[1] + k) * width
             bias = gather(layers.biases, at, active, place + first)

@@ -3,7 +3,8 @@
 The coefficients on a, b and δ, (n, 8) each, lie one after the other; those of one network alone
 lie likewise. They are read at one place of ``work.coefficients`` and written at another, in turns.
 The constants of the eight rows stay in a register all the way: those of a layer are added up, and
-then added to the others, so that a term takes part in no more than N + L additions.
+then added to the others, so that a term takes part in no more than N + L additions, N + 2 L where
+one network's are carried after the other's.
 """
 
 from __future__ import annotations

@@ -19,10 +19,9 @@ from simcert.checker.operators.operands import (
     traced,
     weights,
 )
-from simcert.checker.operators.scales import scaled
+from simcert.checker.operators.scales import SMALLEST, scaled
 
 _EPSILON = float(np.float32(1e-5))
-_SMALLEST = 2.0**-126
 
 KERNEL = 2.0**-32
 """Sums of codes, up to 2^31, wait for a scale that may underflow: so they may be held."""
@@ -62,7 +61,7 @@ def _divide(builder: Builder, node: Node, operands: Operands) -> Value:
 
 def _divided_by(divisor: Constant) -> list[float]:
     """Return how results may be held: a runtime may flush a subnormal divisor to zero."""
-    return [math.inf] if (np.abs(divisor) < _SMALLEST).any() else []
+    return [math.inf] if (np.abs(divisor) < SMALLEST).any() else []
 
 
 def _negate(builder: Builder, node: Node, operands: Operands) -> Value:
@@ -79,7 +78,7 @@ def _gemm(builder: Builder, node: Node, operands: Operands) -> Value:
     shift = given(node, operands, 2)
     bias = np.zeros(math.prod(shape)) if shift is None else spread(shift, shape)
     alpha, beta = node.real("alpha", 1.0), node.real("beta", 1.0)
-    if abs(alpha) < _SMALLEST or 0 < abs(beta) < _SMALLEST:
+    if abs(alpha) < SMALLEST or 0 < abs(beta) < SMALLEST:
         # Zero times a product that overflows is NaN; what is subnormal may be flushed to zero.
         raise node.refused(f"with alpha = {alpha:g} and beta = {beta:g}, zero or subnormal")
     rounded = "" if alpha == beta == 1 else digest(weight, bias, alpha, beta)

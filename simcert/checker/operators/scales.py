@@ -7,14 +7,17 @@ import numpy as np
 from simcert.checker.builder import DynamicScale, IntegerSum, Traced, Value
 from simcert.checker.onnxfile import Constant, Node
 
-_SMALLEST, _LARGEST = 2.0**-126, 2.0**7
+SMALLEST = 2.0**-126
+"""The smallest normal number of float32."""
+
+_LARGEST = 2.0**7
 """What a dynamic scale, at most 2^128/255, may be multiplied with so that it does not overflow."""
 
 
 def is_normal(scale: Constant) -> bool:
     """Whether float32 holds a scale, and no runtime flushes it to zero."""
     size = np.abs(scale)
-    return bool((np.isfinite(size) & (size >= _SMALLEST)).all())
+    return bool((np.isfinite(size) & (size >= SMALLEST)).all())
 
 
 def scaled(node: Node, x: Value | None, y: Value | None) -> Value:

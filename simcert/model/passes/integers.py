@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from simcert.functions.float32 import SMALLEST
 from simcert.model.graph import (
     COMPUTED,
     DYNAMIC,
@@ -36,9 +37,9 @@ _FLOAT = 1
 
 _SAFE = 64
 
-_SMALLEST, _LARGEST_FACTOR = 2.0**-126, 2.0**7
-"""A normal number of float32, and what it may be multiplied with where it is a dynamic scale: that
-is at most 2^128/255, the scale of numbers that may not overflow."""
+_LARGEST_FACTOR = 2.0**7
+"""What a dynamic scale may be multiplied with so that it does not overflow: it is at most
+2^128/255."""
 
 
 def expand_integers(graph: Graph) -> Graph:
@@ -287,7 +288,7 @@ class _Expansion:
 def _is_normal(scale: Array) -> bool:
     """Whether float32 holds all of a scale, and no runtime flushes any of it to zero."""
     size = np.abs(scale.astype(np.float64))
-    return bool((np.isfinite(size) & (size >= _SMALLEST)).all())
+    return bool((np.isfinite(size) & (size >= SMALLEST)).all())
 
 
 def _largest_sums(codes: Float, axis: int) -> Float:
